@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/AtomicFile.h"
+
+#include "base/Error.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+namespace qkov {
+namespace {
+
+[[noreturn]] void fail(const std::string& what, const std::filesystem::path& file, int error) {
+    throw InputError(what + ": " + std::strerror(error), file, {},
+                     error == ENOSPC ? "free some space or choose another place"
+                                     : "choose another place or check the permissions");
+}
+
+} // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path target)
+    : m_target(std::move(target)) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(m_target, ignored)) {
+        fail("can't be written", m_target, EISDIR);
+    }
+    const std::string pattern = m_target.string() + ".tmp-XXXXXX";
+    std::vector<char> name(pattern.begin(), pattern.end());
+    name.push_back('\0');
+    const int fd = ::mkstemp(name.data());
+    if (fd < 0) {
+        fail("can't be written", m_target, errno);
+    }
+    // mkstemp gives 0600; a finished file gets what the user's umask says.
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    ::fchmod(fd, 0666 & ~mask);
+    ::close(fd);
+    m_temporary = name.data();
+}
+
+AtomicFile::~AtomicFile() {
+    if (!m_temporary.empty()) {
+        ::unlink(m_temporary.c_str());
+    }
+}
+
+void AtomicFile::commit() {
+    const int fd = ::open(m_temporary.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        fail("can't be finished", m_target, errno);
+    }
+    const int synced = ::fsync(fd);
+    const int error = errno;
+    ::close(fd);
+    if (synced != 0 && error != EINVAL) {
+        fail("can't be finished", m_target, error);
+    }
+    if (::rename(m_temporary.c_str(), m_target.c_str()) != 0) {
+        fail("can't be finished", m_target, errno);
+    }
+    m_temporary.clear();
+}
+
+void writeTextFile(const std::filesystem::path& target, std::string_view text) {
+    AtomicFile file(target);
+    std::FILE* f = std::fopen(file.temporary().c_str(), "wb");
+    if (!f) {
+        fail("can't be written", target, errno);
+    }
+    const bool written = std::fwrite(text.data(), 1, text.size(), f) == text.size();
+    const int writeError = errno;
+    errno = 0;
+    const bool closed = std::fclose(f) == 0;
+    if (!written || !closed) {
+        fail("can't be written", target, written ? errno : writeError);
+    }
+    file.commit();
+}
+
+} // namespace qkov
