@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Reads version 1 dumps tile by tile; never holds more than the caller's tile plus one sample.
+#pragma once
+
+#include "dump/DumpInfo.h"
+
+#include <filesystem>
+#include <memory>
+#include <span>
+
+namespace qkov::dump {
+
+/// A rectangle of a parameter in its own [dim0, dim1] order. 1-D parameters: one column.
+struct Region {
+    std::int64_t row = 0, rows = 0;
+    std::int64_t column = 0, columns = 0;
+    std::int64_t count() const { return rows * columns; }
+};
+
+/// Safe to use from several threads (HDF5 calls are serialised inside).
+class DumpReader {
+  public:
+    /// Opens and validates the structure (not every number).
+    /// @throws InputError naming the path inside the file
+    explicit DumpReader(const std::filesystem::path& file);
+    ~DumpReader();
+    DumpReader(DumpReader&&) noexcept;
+    DumpReader& operator=(DumpReader&&) noexcept;
+
+    const std::filesystem::path& file() const;
+    const DumpInfo& info() const;
+    const model::HeadLayout& layout() const;
+
+    /// Gradients of `samples` (dump indices, any order) restricted to `region`.
+    /// Target row-major [samples, region.rows, region.columns]. Factored parameters are rebuilt as
+    /// Σ_t grad_output ⊗ input in the parameter's own orientation; contributions-only ones give
+    /// |g| = sqrt(C), or sqrt(C · tokens). Values are not checked for NaN/Inf here.
+    void readGradients(const TaskInfo& task, const std::string& parameter,
+                       std::span<const std::int64_t> samples, const Region& region,
+                       float* target) const;
+    void readGradients(const TaskInfo& task, const std::string& parameter,
+                       std::span<const std::int64_t> samples, const Region& region,
+                       double* target) const;
+    /// Contributions: as stored when the dump has them, else g². Same layout.
+    void readContributions(const TaskInfo& task, const std::string& parameter,
+                           std::span<const std::int64_t> samples, const Region& region,
+                           double* target) const;
+    void readContributions(const TaskInfo& task, const std::string& parameter,
+                           std::span<const std::int64_t> samples, const Region& region,
+                           float* target) const;
+    /// Element-wise stored Fisher, bias-corrected: float64 [region.rows, region.columns].
+    void readFisherElements(const TaskInfo& task, const FisherSet& set,
+                            const std::string& parameter, const Region& region,
+                            double* target) const;
+    /// The stored head- or type-resolution values as they are (bias-corrected, not yet divided for
+    /// a sum): row-major, FisherEntry::shape.
+    std::vector<double> readFisherReduced(const TaskInfo& task, const FisherSet& set,
+                                          const std::string& parameter) const;
+    /// Bytes on disk of one sample of `parameter` (factored: its factors); for plans.
+    std::uint64_t bytesPerSample(const TaskInfo& task, const std::string& parameter) const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> m_impl;
+};
+
+enum class FileKind : std::uint8_t { modelDirectory, dump, results };
+/// @throws InputError if `path` is none of these, saying what would be accepted
+FileKind detectFileKind(const std::filesystem::path& path);
+
+} // namespace qkov::dump

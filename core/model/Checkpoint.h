@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A Hugging Face model directory: config.json and safetensors, single or sharded, memory-mapped.
+#pragma once
+
+#include "base/DType.h"
+#include "model/HeadLayout.h"
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qkov::model {
+
+struct TensorEntry {
+    std::string name;
+    DType dtype = DType::f32;
+    std::vector<std::int64_t> shape;
+    std::filesystem::path file; ///< the shard it lies in
+    const std::byte* data = nullptr; ///< little-endian, row-major, valid while the Checkpoint lives
+    std::size_t bytes = 0;
+    std::int64_t count() const;
+};
+
+class Checkpoint {
+  public:
+    /// Opens `directory` (or a path to its config.json or a .safetensors file in it). Maps files,
+    /// reads no weights.
+    /// @throws InputError naming file and tensor: missing, truncated, header longer than the file,
+    ///         offsets outside it or overlapping, holes, unknown dtype, duplicate names, shard
+    ///         missing, unknown architecture, shapes that disagree with config.json (both named)
+    static Checkpoint open(const std::filesystem::path& directory);
+
+    const std::filesystem::path& directory() const;
+    const ModelShape& shape() const;
+    const HeadLayout& layout() const;
+    const std::map<std::string, TensorEntry>& tensors() const;
+    /// nullptr if absent. Tries `name`, then with the architecture's optional prefix added/removed.
+    const TensorEntry* find(const std::string& name) const;
+    /// find(), or InputError "tensor … is missing".
+    const TensorEntry& require(const std::string& name) const;
+    std::int64_t parameterCount() const;
+    std::uint64_t bytes() const;
+
+  private:
+    struct Data;
+    std::shared_ptr<const Data> m_data;
+};
+
+} // namespace qkov::model
