@@ -4,6 +4,8 @@
 
 #include "engine/Scores.h"
 
+#include <filesystem>
+
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 
