@@ -5,7 +5,6 @@
 #include "engine/Scores.h"
 
 #include <filesystem>
-
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 
