@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One matrix and its words, as a value: what screen and paper draw.
+#pragma once
+
+#include "base/Index.h"
+
+#include <QChar>
+#include <QString>
+#include <QStringList>
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace qkov::engine {
+class Scores;
+struct ScoreHeader;
+} // namespace qkov::engine
+
+namespace qkov::ui {
+
+struct CellPosition {
+    int row = 0;
+    int column = 0;
+    friend bool operator==(CellPosition, CellPosition) = default;
+};
+
+struct HeatmapData {
+    enum class State : std::uint8_t { ok, missing, notComputed };
+    /// Joins columns (or rows) first..last, e.g. query heads that share a kv head.
+    struct Bracket {
+        int first = 0;
+        int last = 0;
+        QString label; ///< left out where it does not fit
+    };
+
+    QString title;    ///< "O"
+    QString subtitle; ///< "mean interference", small
+    QString rowTitle;
+    QString columnTitle;
+    int rows = 0;
+    int columns = 0;
+    QStringList rowLabels;               ///< rows entries, or empty: 0, 1, 2…
+    QStringList columnLabels;            ///< columns entries, or empty
+    std::vector<double> values;          ///< [rows × columns], row-major
+    std::vector<State> states;           ///< same size, or empty: NaN is missing
+    std::vector<QChar> marks;            ///< a glyph per cell (null: none), or empty; head types
+    std::vector<Bracket> columnBrackets; ///< below the map
+    std::vector<Bracket> rowBrackets;    ///< left of the map
+
+    bool contains(CellPosition p) const {
+        return p.row >= 0 && p.row < rows && p.column >= 0 && p.column < columns;
+    }
+    std::size_t index(int row, int column) const {
+        return static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) +
+               static_cast<std::size_t>(column);
+    }
+    double value(int row, int column) const { return values[index(row, column)]; }
+    State state(int row, int column) const {
+        if (!states.empty() && states[index(row, column)] != State::ok) {
+            return states[index(row, column)];
+        }
+        return std::isnan(value(row, column)) ? State::missing : State::ok;
+    }
+    QString rowLabel(int row) const;
+    QString columnLabel(int column) const;
+    /// Sizes agree with rows × columns.
+    bool consistent() const;
+};
+
+/// Layer × head map of one block: titles, labels, kv brackets, missing and not computed cells.
+/// @param values [layers × heads]; empty: the mean over pairs
+HeatmapData blockHeatmap(const engine::Scores& scores, Block block,
+                         const std::vector<double>& values = {});
+/// Sample × sample map of one cell (rows: task A's samples). Positions as in Scores.
+/// @param order… permutations of the samples (seriation); empty: as stored
+HeatmapData pairHeatmap(const engine::Scores& scores, Block block, std::size_t layerRow,
+                        std::size_t headColumn, const std::vector<std::size_t>& orderA = {},
+                        const std::vector<std::size_t>& orderB = {});
+/// What a cell's number means: "Mean interference (structural, magnitude)".
+QString valueLabel(const engine::ScoreHeader& header);
+/// True where the default map diverges around 0 (signed, cosine).
+bool isSigned(const engine::ScoreHeader& header);
+
+} // namespace qkov::ui
