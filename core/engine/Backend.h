@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Where the arithmetic happens: CPU or CUDA behind one narrow interface. The engine decides what is
+// read, which Fisher and weights apply and how results are put together; a backend takes tiles of
+// raw stored numbers and does the work that is proportional to samples × parameters.
+//
+// Calls of one operation come as a list (all heads of a matrix, usually), so that a backend can
+// spread threads or launches over heads and parameters as it likes. Every operation is synchronous:
+// on return its outputs are complete. One thread uses a backend at a time.
+#pragma once
+
+#include "base/DType.h"
+#include "base/Job.h"
+#include "engine/ScoreRequest.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace qkov::engine {
+
+/// What becomes of a stored number v (after scaling by a power of two) before products are taken.
+enum class Transform : std::uint8_t {
+    identity,   ///< v      signed variants; stored contributions as C
+    absolute,   ///< |v|    |g| from gradients; √C from gradients
+    square,     ///< v²     C from gradients
+    squareRoot, ///< √v     √C (or |g|, up to a factor per sample) from stored contributions
+};
+
+/// A rectangle of one parameter for a number of samples, in host memory, row-major
+/// [samples, rows, columns], native byte order. 1-D parameters: one column.
+struct DenseData {
+    DType dtype = DType::f32;
+    const void* values = nullptr;
+    std::int64_t samples = 0, rows = 0, columns = 0;
+};
+
+/// The same rectangle in factored form: g = Σ_t grad_output_t ⊗ input_t over t < lengths[sample],
+/// [d_out, d_in], or its transpose [d_in, d_out] when inOut. Row-major input [samples, tokens, dIn]
+/// and gradOutput [samples, tokens, dOut]; what lies at or behind a sample's length is ignored.
+struct FactorData {
+    DType dtype = DType::f32;
+    const void* input = nullptr;
+    const void* gradOutput = nullptr;
+    const std::int32_t* lengths = nullptr; ///< [samples]
+    std::int64_t samples = 0, tokens = 0, dIn = 0, dOut = 0;
+    bool inOut = false;
+    std::int64_t row = 0, rows = 0, column = 0, columns = 0; ///< of the parameter
+};
+
+/// Data given to a backend. What it points to must outlive it (the CPU reads it in place).
+class Tile {
+  public:
+    virtual ~Tile() = default;
+    std::int64_t samples = 0, rows = 0, columns = 0;
+    DType dtype = DType::f32; ///< of the numbers as the transforms see them
+};
+
+/// A rectangle inside a tile: one head's parameters, or some of them.
+struct TilePart {
+    std::int64_t row = 0, rows = 0;
+    std::int64_t column = 0, columns = 0;
+    std::int64_t count() const { return rows * columns; }
+};
+
+/// Of one sample over one part.
+struct SampleStatistics {
+    double largest = 0; ///< max |v|; NaN or infinite if any v is
+    double sum = 0;     ///< Σ |v|, if asked for
+    double squares = 0; ///< Σ v², if asked for
+};
+
+struct StatisticsCall {
+    const Tile* tile = nullptr;
+    TilePart part;
+    bool sums = false;
+    SampleStatistics* out = nullptr; ///< [tile.samples], overwritten
+};
+
+/// fisher[k] += Σ_u weights[u] · transform(v_{u,k}): both estimators are such sums.
+/// Relative accuracy 1e-6 for values within float32's range around `scale`.
+struct FisherCall {
+    const Tile* tile = nullptr;
+    TilePart part;
+    Transform transform = Transform::square;
+    /// Power of two that brings the part's largest |v| to about 1: lets float32 square it safely.
+    /// The result is that of the unscaled numbers.
+    double scale = 1;
+    const double* weights = nullptr; ///< [tile.samples]; 0: the sample is left out
+    double* fisher = nullptr;        ///< [part.count()], row-major over the part
+};
+
+/// scores[m][i][j] += Σ_k x_{i,k} · weights[m][k] · y_{j,k}  over the part's parameters k, with
+///   x_{i,k} = transformA(scaleA[i] · a_{i,k}),  y_{j,k} = transformB(scaleB[j] · b_{j,k}).
+/// The scales are powers of two that keep float32 products away from overflow and underflow; the
+/// engine undoes them, so they stay in the result here.
+struct ScoreCall {
+    const Tile* a = nullptr;
+    const Tile* b = nullptr;
+    TilePart partA, partB; ///< same rows and columns counts; origin within each tile
+    std::span<const std::int32_t> samplesA, samplesB; ///< of the tiles; their order is the result's
+    Transform transformA = Transform::square;
+    Transform transformB = Transform::absolute;
+    const double* scaleA = nullptr; ///< [nA]
+    const double* scaleB = nullptr; ///< [nB]
+    /// One per requested weighting (1 to 3, usually one per normalization mode), ≥ 0, row-major over
+    /// the part; null: weight 1 everywhere.
+    std::vector<const float*> weights;
+    double* scores = nullptr; ///< [weights][nA][nB], accumulated
+    /// Optional Σ_k weights[m][k] · x² and y² (for `cosine`): [weights][nA], [weights][nB],
+    /// accumulated.
+    double* normsA = nullptr;
+    double* normsB = nullptr;
+};
+
+class Backend {
+  public:
+    virtual ~Backend() = default;
+    /// "cpu (AVX-512, 2 threads)", "cuda:0 (NVIDIA H200)"
+    virtual std::string description() const = 0;
+    /// Bytes of tile data (as loaded) that may live at once, given what the user allows.
+    virtual std::int64_t tileBytes(std::int64_t memoryBudget) const = 0;
+    /// Bytes that factored data of this size takes once loaded.
+    virtual std::int64_t factorTileBytes(const FactorData& data) const = 0;
+
+    /// @throws Error when the device has no room; the engine then retries with smaller tiles
+    virtual std::unique_ptr<Tile> load(const DenseData& data, const Job& job) = 0;
+    virtual std::unique_ptr<Tile> load(const FactorData& data, const Job& job) = 0;
+
+    /// All three poll job.checkCancelled() at least every 50 ms. @throws Cancelled
+    virtual void statistics(std::span<const StatisticsCall> calls, const Job& job) = 0;
+    virtual void fisher(std::span<const FisherCall> calls, const Job& job) = 0;
+    virtual void score(std::span<const ScoreCall> calls, const Job& job) = 0;
+};
+
+/// Thrown by load() when a device is out of memory.
+class OutOfTileMemory : public Error {
+  public:
+    using Error::Error;
+};
+
+/// @param threads 0: all cores
+std::unique_ptr<Backend> makeCpuBackend(int threads);
+
+/// The device names of ScoreRequest: "cpu", "cuda", "cuda:1", "auto" (CUDA when it works, else CPU).
+/// @throws UsageError unknown name, or a device this machine or build lacks
+std::unique_ptr<Backend> makeBackend(const std::string& device, int threads, Precision precision);
+
+} // namespace qkov::engine
