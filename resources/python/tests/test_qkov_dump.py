@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs with pytest, or alone: python tests/test_qkov_dump.py. Needs transformers."""
+
+import json
+import os
+import struct
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+import torch
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "src"))
+
+from qkov_dump import (DumpError, DumpWriter, ModelInfo, Recorder, causal_lm_losses,
+                       convert_tensorscope, state_dict_to_safetensors)
+
+LENGTHS = [7, 3, 5, 2]
+
+
+def gpt2():
+    from transformers import GPT2Config, GPT2LMHeadModel
+    torch.manual_seed(1)
+    return GPT2LMHeadModel(GPT2Config(vocab_size=40, n_positions=16, n_embd=12, n_layer=2, n_head=3)).eval()
+
+
+def llama():
+    from transformers import LlamaConfig, LlamaForCausalLM
+    torch.manual_seed(2)
+    return LlamaForCausalLM(LlamaConfig(vocab_size=40, hidden_size=16, intermediate_size=20, num_hidden_layers=2,
+                                        num_attention_heads=4, num_key_value_heads=2,
+                                        max_position_embeddings=16)).eval()
+
+
+def samples(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(0, 40, (n,), generator=generator) for n in LENGTHS]
+
+
+def batch(ids):
+    longest = max(len(i) for i in ids)
+    tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+    labels = torch.full_like(tokens, -100)
+    mask = torch.zeros_like(tokens)
+    for b, i in enumerate(ids):
+        tokens[b, :len(i)], labels[b, :len(i)], mask[b, :len(i)] = i, i, 1
+    return tokens, labels, mask
+
+
+def expected(model, ids, name, reduction):
+    """One sample at a time, by autograd."""
+    gradients = []
+    for i in ids:
+        model.zero_grad()
+        causal_lm_losses(model(i[None]).logits, i[None], reduction).sum().backward()
+        gradients.append(dict(model.named_parameters())[name].grad.clone().numpy())
+    model.zero_grad()
+    return np.stack(gradients)
+
+
+def write(model, path, storage, dtype="f32", reduction="mean", include_bias=False, batches=(slice(1, 4), slice(0, 1))):
+    recorder = Recorder(model)
+    with DumpWriter(path, ModelInfo(model.config.to_dict(), "tiny"), storage, dtype, include_bias) as dump:
+        for seed, name in ((3, "a"), (4, "b")):
+            task = dump.task(name, reduction)
+            for part in batches:  # the longest sample comes last: padding has to grow
+                tokens, labels, mask = batch(samples(seed)[part])
+                with recorder:
+                    losses = causal_lm_losses(model(tokens, attention_mask=mask).logits, labels, reduction)
+                recorder.backward(losses)
+                task.append(recorder, mask, [f"{name}-{len(task.ids) + k}" for k in range(len(mask))],
+                            (labels[:, 1:] != -100).sum(1).tolist(), losses.tolist())
+
+
+def check(model, storage, reduction):
+    order = [1, 2, 3, 0]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "dump.h5")
+        write(model, path, storage, reduction=reduction)
+        with h5py.File(path) as f:
+            assert f.attrs["format"] == "qkov-dump" and f.attrs["format_version"] == 1
+            for seed, task in ((3, "a"), (4, "b")):
+                ids = [samples(seed)[k] for k in order]
+                group = f[f"tasks/{task}"]
+                assert list(group["samples/n_tokens"]) == [len(i) - 1 for i in ids]
+                names = list(group["factors" if storage == "factors" else "gradients"])
+                assert names == sorted(Recorder(model).modules)
+                for name in names:
+                    want = expected(model, ids, name, reduction)
+                    if storage == "dense":
+                        got = group[f"gradients/{name}"][:]
+                    else:
+                        x, g = group[f"factors/{name}/input"][:], group[f"factors/{name}/grad_output"][:]
+                        assert list(group[f"factors/{name}/length"]) == [len(i) for i in ids]
+                        conv = want.shape[1:] == (x.shape[2], g.shape[2]) and model.config.model_type == "gpt2"
+                        got = np.einsum("nti,nto->nio" if conv else "nti,nto->noi", x, g)
+                    assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max(), (task, name)
+
+
+def test_gpt2_factors():
+    check(gpt2(), "factors", "mean")
+
+
+def test_gpt2_dense_sum():
+    check(gpt2(), "dense", "sum")
+
+
+def test_llama_gqa():
+    check(llama(), "factors", "sum")
+    check(llama(), "dense", "mean")
+
+
+def test_left_padding_is_the_same():
+    model = gpt2()
+    recorder = Recorder(model)
+    ids = samples(3)[1]
+    with recorder:
+        losses = causal_lm_losses(model(ids[None]).logits, ids[None])
+    recorder.backward(losses)
+    name = next(iter(recorder.modules))
+    plain = recorder.factors()[name]
+    padded = torch.cat([torch.zeros(2, dtype=torch.long), ids])
+    mask = torch.tensor([[0, 0] + [1] * len(ids)])
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    labels = torch.where(mask.bool(), padded[None], torch.tensor(-100))
+    labels[0, 2] = -100  # the first real token has nothing before it to be predicted from
+    with recorder:
+        losses = causal_lm_losses(model(padded[None], attention_mask=mask, position_ids=positions).logits, labels)
+    recorder.backward(losses)
+    left = recorder.factors()[name]
+    assert torch.allclose(left.grad_output[0][mask[0].bool()], plain.grad_output[0], atol=1e-6)
+
+
+def test_refusals():
+    model = gpt2()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "dump.h5")
+        try:
+            with DumpWriter(path, ModelInfo(model.config.to_dict())) as dump:
+                dump.task("a")
+        except DumpError as error:
+            assert "no samples" in str(error)
+        else:
+            raise AssertionError("an empty task was written")
+        assert os.listdir(folder) == []
+    try:
+        Recorder(torch.nn.Linear(2, 2))
+    except ValueError as error:
+        assert "patterns" in str(error)
+    else:
+        raise AssertionError("a model without attention was accepted")
+
+
+def test_tensorscope():
+    model = gpt2()
+    cache, store, ids = {"a": {}}, {"a": {}}, samples(3)
+    names = sorted(Recorder(model).modules)
+    for i, s in enumerate(ids):
+        key = f"a_{i}"
+        cache["a"][key] = {}
+        for name in names:
+            g = torch.from_numpy(expected(model, [s], name, "mean")[0])
+            cache["a"][key][name] = g.pow(2) / (len(s) - 1)
+            store["a"][f"{key}_{name}"] = {"gradient": g, "sample_id": i, "param_name": name, "shape": tuple(g.shape)}
+    del store["a"][f"a_2_{names[0]}"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "dump.h5")
+        convert_tensorscope(cache, path, ModelInfo(model.config.to_dict()), store)
+        with h5py.File(path) as f:
+            group = f["tasks/a"]
+            assert list(group["samples/n_tokens"]) == [n - 1 for n in LENGTHS]
+            assert names[0] not in group["gradients"] and names[1] in group["gradients"]
+            assert group[f"contributions/{names[0]}"].attrs["definition"] == "g^2/tokens"
+        try:
+            convert_tensorscope(cache, path, ModelInfo(model.config.to_dict()))
+        except DumpError as error:
+            assert "n_tokens" in str(error)
+        else:
+            raise AssertionError("unknown token counts were accepted")
+
+
+def test_safetensors():
+    state = {"b": torch.arange(6, dtype=torch.bfloat16).reshape(2, 3), "a": torch.ones(3), "empty": torch.zeros(0, 4)}
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = os.path.join(folder, "m.pt"), os.path.join(folder, "m.safetensors")
+        torch.save(state, source)
+        state_dict_to_safetensors(source, target)
+        raw = open(target, "rb").read()
+        length = struct.unpack("<Q", raw[:8])[0]
+        header = json.loads(raw[8:8 + length])
+        assert header["b"]["dtype"] == "BF16" and header["b"]["shape"] == [2, 3]
+        at = header["a"]["data_offsets"]
+        assert np.frombuffer(raw[8 + length + at[0]:8 + length + at[1]], np.float32).tolist() == [1, 1, 1]
+
+
+if __name__ == "__main__":
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            test()
+            print(f"{name}: ok")
