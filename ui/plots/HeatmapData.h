@@ -47,6 +47,12 @@ struct HeatmapData {
     std::vector<QChar> marks;            ///< a glyph per cell (null: none), or empty; head types
     std::vector<Bracket> columnBrackets; ///< below the map
     std::vector<Bracket> rowBrackets;    ///< left of the map
+    /// Room for column brackets though this map has none: linked maps stay the same size.
+    bool reserveColumnBrackets = false;
+    std::vector<Bracket> columnBands; ///< strips of grey beside the map: groups of samples
+    std::vector<Bracket> rowBands;
+    std::vector<std::uint8_t> significant;           ///< per cell, or empty; 1: a dot
+    std::vector<std::vector<CellPosition>> outlines; ///< a line around each set: clusters
 
     bool contains(CellPosition p) const {
         return p.row >= 0 && p.row < rows && p.column >= 0 && p.column < columns;
@@ -77,6 +83,10 @@ HeatmapData blockHeatmap(const engine::Scores& scores, Block block,
 HeatmapData pairHeatmap(const engine::Scores& scores, Block block, std::size_t layerRow,
                         std::size_t headColumn, const std::vector<std::size_t>& orderA = {},
                         const std::vector<std::size_t>& orderB = {});
+/// Glyph of a behavioral head type ("induction"); null for "mixed" and unknown ones.
+QChar headTypeMark(const QString& type);
+/// "previous token" for "previous_token".
+QString headTypeLabel(const QString& type);
 /// What a cell's number means: "Mean interference (structural, magnitude)".
 QString valueLabel(const engine::ScoreHeader& header);
 /// True where the default map diverges around 0 (signed, cosine).

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace qkov::ui {
 
@@ -42,6 +43,15 @@ class HeatmapView : public QWidget {
     void setSelected(std::optional<CellPosition> cell);
     std::optional<CellPosition> selected() const;
 
+    /// Several cells at once, besides the selected one: dragging over unzoomed cells or Shift+click
+    /// takes a rectangle, Ctrl+click adds or removes one, Shift+arrows grow it. Default: off.
+    void setMultiSelection(bool on);
+    /// Drawn with a thin outline; emits nothing.
+    void setMarked(std::vector<CellPosition> cells);
+    const std::vector<CellPosition>& marked() const;
+
+    /// Glyphs of `data().marks`; default on.
+    void setMarksVisible(bool on);
     /// Default: on where it costs less than half the area; off: cells fill the widget.
     void setSquareCells(bool on);
     /// Default: on.
@@ -50,6 +60,9 @@ class HeatmapView : public QWidget {
     void setAxisTitlesVisible(bool on);
     /// Text (plain or rich) of the tooltip of a cell; none: no tooltip.
     void setToolTipProvider(std::function<QString(int row, int column)> provider);
+    /// What a screen reader says of a cell; none: titles, labels and value.
+    void setDescriptionProvider(std::function<QString(int row, int column)> provider);
+    QString describe(CellPosition cell) const;
     /// Shown in the middle while there is no data.
     void setPlaceholder(const QString& text);
 
@@ -74,11 +87,13 @@ class HeatmapView : public QWidget {
     void clicked(int row, int column);   ///< mouse only; `selected` follows
     void selected(int row, int column);  ///< the user selected a cell, by mouse or keyboard
     void activated(int row, int column); ///< double click, Enter
+    void markedChanged();                ///< by the user
     void contextMenuRequested(int row, int column, QPoint globalPosition);
     void viewRangeChanged(const QRectF& range); ///< by the user
 
   protected:
     bool event(QEvent* event) override;
+    void paintEvent(QPaintEvent* event) override;
     void resizeEvent(QResizeEvent* event) override;
     void changeEvent(QEvent* event) override;
     void mouseMoveEvent(QMouseEvent* event) override;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Draws a heatmap or a colour bar into any painter: widget, PDF, SVG, PNG. Pure functions.
+#pragma once
+
+#include "plots/ColorMap.h"
+#include "plots/HeatmapLayout.h"
+
+class QPainter;
+
+namespace qkov::ui {
+
+/// Above this many cells a paper figure may hold the map as an image.
+inline constexpr std::int64_t maxVectorCells = 40'000;
+
+/// Everything that belongs to the figure; nothing of interaction (crosshair, selection).
+void paintHeatmap(QPainter& painter, const HeatmapData& data, const ColorScale& scale,
+                  const HeatmapLayout& layout, const PlotStyle& style,
+                  const HeatmapOptions& options);
+
+/// Hatching of `rect` as single lines (a brush pattern would become an image in a PDF). Lines of
+/// neighbouring rectangles continue each other.
+void paintHatching(QPainter& painter, const QRectF& rect, const PlotStyle& style);
+
+/// Black or white, whichever is easier to read on `background`.
+QColor inkOn(QRgb background);
+
+struct ColorBarLayout {
+    QRectF bar;
+    QRectF exponent; ///< "×10⁻⁷", above the ticks
+    QRectF label;    ///< beside the ticks, read from below
+    struct Tick {
+        double value;
+        double y;
+        QString text;
+    };
+    std::vector<Tick> ticks;
+    QString exponentText;
+};
+ColorBarLayout layoutColorBar(const ColorScale& scale, const QString& label, const QRectF& bounds,
+                              const PlotStyle& style);
+void paintColorBar(QPainter& painter, const ColorScale& scale, const QString& label,
+                   const ColorBarLayout& layout, const PlotStyle& style);
+/// Width that bar, ticks and label need.
+double colorBarWidth(const ColorScale& scale, const QString& label, const PlotStyle& style);
+
+/// Round values in [low, high], about `count` of them, with their texts; a common power of ten is
+/// taken out where the numbers would be long.
+struct AxisTicks {
+    std::vector<double> values;
+    QStringList texts;
+    int exponent = 0; ///< values are texts × 10^exponent
+};
+AxisTicks axisTicks(double low, double high, int count, bool log = false);
+/// "×10⁻⁷"; empty for 0.
+QString powerOfTen(int exponent);
+
+} // namespace qkov::ui
