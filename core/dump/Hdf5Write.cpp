@@ -101,7 +101,10 @@ Object createDataset(const Object& parent, const std::string& name, hid_t type, 
     H5Pset_layout(creation.get(), H5D_CONTIGUOUS);
     // Reserved now: a dataset that were allocated at its first write would read as zeros before.
     H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY);
-    H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+    // References to text of variable length must not start as rubbish; plain numbers are written.
+    const bool variable =
+        H5Tis_variable_str(type) > 0 || H5Tdetect_class(type, H5T_VLEN) > 0;
+    H5Pset_fill_time(creation.get(), variable ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
     Handle id(H5Dcreate2(parent.id(), name.c_str(), type, space.get(), H5P_DEFAULT, creation.get(),
                          H5P_DEFAULT),
               H5Dclose);
