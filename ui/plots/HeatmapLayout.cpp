@@ -182,7 +182,11 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
             cellWidth = cellHeight = side;
         }
     }
-    const QSizeF size(cellWidth * data.columns, cellHeight * data.rows);
+    QSizeF size(cellWidth * data.columns, cellHeight * data.rows);
+    if (style.pixel > 0) {
+        size = {std::floor(size.width() / style.pixel + 1e-6) * style.pixel,
+                std::floor(size.height() / style.pixel + 1e-6) * style.pixel};
+    }
     l.cellWidth = size.width() / l.range.width();
     l.cellHeight = size.height() / l.range.height();
     const double spare = options.alignLeft ? 0 : (room.width() - size.width()) / 2;

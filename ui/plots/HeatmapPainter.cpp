@@ -53,7 +53,7 @@ void paintAsImage(QPainter& painter, const HeatmapData& data, const ColorScale& 
         if (style.pixel <= 0) {
             return 1;
         }
-        return std::max(1, static_cast<int>(std::floor(cells * style.pixel / extent)));
+        return std::max(1, static_cast<int>(std::ceil(cells * style.pixel / extent - 1e-6)));
     };
     const int nx = v.lastColumn - v.firstColumn + 1;
     const int ny = v.lastRow - v.firstRow + 1;
