@@ -32,10 +32,16 @@ struct ParameterEntry {
     std::string name;
     std::vector<std::int64_t> shape; ///< of the parameter itself, 1 or 2 dims
     Storage storage = Storage::dense;
-    DType dtype = DType::f32; ///< as stored
+    DType dtype = DType::f32; ///< as stored: gradients, or input factors, or contributions alone
     bool storedContributions = false;
-    bool contributionsPerToken = false; ///< definition "g^2/tokens"
+    DType contributionsDtype = DType::f32; ///< of stored contributions
+    bool contributionsPerToken = false;    ///< definition "g^2/tokens"
     std::int64_t maxTokens = 0; ///< T of factored storage
+    DType gradOutputDtype = DType::f32; ///< of factored storage's grad_output
+    /// Stored [in, out] (GPT-2's Conv1D). Factored storage: rows are inputs, columns outputs.
+    bool inOut = false;
+    std::int64_t inputSize() const { return inOut ? shape.front() : shape.back(); }
+    std::int64_t outputSize() const { return inOut ? shape.back() : shape.front(); }
 };
 
 enum class Resolution : std::uint8_t { element, head, type };
@@ -78,6 +84,7 @@ struct DumpInfo {
     model::ModelShape model;
     std::vector<TaskInfo> tasks; ///< by name
     HeadTypes headTypes;         ///< names empty: absent
+    std::vector<std::string> notes; ///< what was found but can't be used, one line each
     /// Hash over the file's size, modification time and metadata; keys caches, names the source.
     std::string fingerprint;
     std::uint64_t fileBytes = 0;

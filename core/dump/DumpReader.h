@@ -6,7 +6,10 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace qkov::dump {
 
@@ -17,7 +20,26 @@ struct Region {
     std::int64_t count() const { return rows * columns; }
 };
 
-/// Safe to use from several threads (HDF5 calls are serialised inside).
+/// Columns of a factor matrix: features of the input, or of grad_output.
+struct FeatureRange {
+    std::int64_t first = 0, count = 0;
+};
+
+/// Where the numbers of a contiguous, uncompressed, little-endian dataset lie in its file:
+/// sample s begins at offset + s · bytesPerSample, row-major, without HDF5 or its lock.
+struct DirectData {
+    int fd = -1; ///< open for reading while the reader lives; use pread
+    std::uint64_t offset = 0;
+    std::uint64_t bytesPerSample = 0;
+    std::int64_t samples = 0;
+    DType dtype = DType::f32;
+};
+
+/// The datasets that hold a parameter's numbers.
+enum class Part : std::uint8_t { gradients, contributions, input, gradOutput };
+
+/// Safe to use from several threads. Contiguous uncompressed data are read directly, in parallel;
+/// everything else through HDF5, whose calls are serialised inside.
 class DumpReader {
   public:
     /// Opens and validates the structure (not every number).
@@ -56,6 +78,30 @@ class DumpReader {
     /// a sum): row-major, FisherEntry::shape.
     std::vector<double> readFisherReduced(const TaskInfo& task, const FisherSet& set,
                                           const std::string& parameter) const;
+    /// As stored, without conversion (native byte order; DType of ParameterEntry): gradients or
+    /// contributions of `samples` restricted to `region`, row-major [samples, rows, columns].
+    /// part: gradients (dense storage) or contributions (stored ones), else InputError. Values are
+    /// not checked.
+    void readRaw(const TaskInfo& task, const std::string& parameter, Part part,
+                 std::span<const std::int64_t> samples, const Region& region, void* target) const;
+    /// Tokens used of each sample of the task, factored storage: [n], each 0..maxTokens.
+    std::span<const std::int32_t> factorLengths(const TaskInfo& task,
+                                                const std::string& parameter) const;
+    /// Factors of `samples` one after the other without padding: row-major
+    /// [Σ length, input.count] and [Σ length, gradOutput.count]. A null target is not read.
+    void readFactors(const TaskInfo& task, const std::string& parameter,
+                     std::span<const std::int64_t> samples, const FeatureRange& input,
+                     const FeatureRange& gradOutput, float* inputTarget,
+                     float* gradOutputTarget) const;
+    /// The same as stored (native byte order; ParameterEntry::dtype, ::gradOutputDtype).
+    void readFactorsRaw(const TaskInfo& task, const std::string& parameter,
+                        std::span<const std::int64_t> samples, const FeatureRange& input,
+                        const FeatureRange& gradOutput, void* inputTarget,
+                        void* gradOutputTarget) const;
+    /// Direct access to a part's numbers, or nothing when they are chunked, compressed, virtual or
+    /// of the other byte order. Input and gradOutput: [samples, maxTokens, features].
+    std::optional<DirectData> direct(const TaskInfo& task, const std::string& parameter,
+                                     Part part) const;
     /// Bytes on disk of one sample of `parameter` (factored: its factors); for plans.
     std::uint64_t bytesPerSample(const TaskInfo& task, const std::string& parameter) const;
 

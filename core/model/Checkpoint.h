@@ -30,7 +30,10 @@ class Checkpoint {
     /// @throws InputError naming file and tensor: missing, truncated, header longer than the file,
     ///         offsets outside it or overlapping, holes, unknown dtype, duplicate names, shard
     ///         missing, unknown architecture, shapes that disagree with config.json (both named)
-    static Checkpoint open(const std::filesystem::path& directory);
+    /// @param layoutJson a user's layout (readLayoutFile), for an architecture that the registry
+    ///        lacks or to overrule it; empty: the registry
+    static Checkpoint open(const std::filesystem::path& directory,
+                           const std::string& layoutJson = {});
 
     const std::filesystem::path& directory() const;
     const ModelShape& shape() const;

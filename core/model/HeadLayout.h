@@ -69,12 +69,21 @@ class HeadLayout {
     const ModelShape& shape() const;
     /// All attention matrices found, by layer then block.
     const std::vector<ParameterInfo>& parameters() const;
+    /// The weight with this name, or the one that holds `block` of `layer`; nullptr if absent.
     const ParameterInfo* find(const std::string& name) const;
+    const ParameterInfo* find(Block block, LayerIndex layer) const;
+    /// The weight whose bias has this name; nullptr if none.
+    const ParameterInfo* findByBias(const std::string& biasName) const;
+    /// Names that match the layout but with a layer the model doesn't have.
+    const std::vector<std::string>& beyondLayers() const;
     /// The part of block B that belongs to query head h (for K and V: to its kv head).
     /// Empty when the file lacks that parameter.
     std::optional<HeadSlice> slice(Block block, LayerIndex layer, HeadIndex head) const;
     /// The same head's part of the bias vector (axis rows), if the file has one. Never for O.
     std::optional<HeadSlice> biasSlice(Block block, LayerIndex layer, HeadIndex head) const;
+    /// The shape the layout derives for a weight or bias, 0 where the axis is free. Empty: a name
+    /// that belongs to no head.
+    std::vector<std::int64_t> expectedShape(const std::string& name) const;
     /// Throws InputError naming both shapes when `dims` isn't what the layout derives for `name`.
     void checkShape(const std::string& name, const std::vector<std::int64_t>& dims,
                     const std::string& file) const;
