@@ -4,6 +4,7 @@
 
 #include "base/DType.h"
 #include "base/Job.h"
+#include "fisher/Accumulator.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -20,6 +21,7 @@ struct TaskFile {
 enum class LossReduction : std::uint8_t { mean, sum };
 
 struct CollectRequest {
+    /// A model directory, or a TorchScript module (.pt) together with `layout`.
     std::filesystem::path model;
     std::vector<TaskFile> tasks;
     std::filesystem::path out;
@@ -27,10 +29,19 @@ struct CollectRequest {
     DType storage = DType::f16; ///< f16 or f32
     bool computeDouble = false; ///< float64 forward and backward
     LossReduction loss = LossReduction::mean;
+    fisher::Estimator estimator = fisher::Estimator::ema;
     double emaDecay = 0.99;
     bool structuralFisher = true;
-    std::int64_t maxSamples = 0; ///< per task; 0: all
-    std::int64_t maxTokens = 0;  ///< per sample; 0: the model's own limit
+    bool fisherPerHead = false;    ///< structural Fisher as one mean per head, not per element
+    bool behavioralFisher = false; ///< also one mean per head type and layer; implies headTypes
+    bool headTypes = false;
+    std::filesystem::path probe; ///< JSON Lines with input_ids; empty: random repeated tokens
+    bool biasGradients = true;   ///< of the q, k and v biases, where the model has them
+    /// Continue what an interrupted run of the same request left beside `out`.
+    bool resume = false;
+    std::filesystem::path layout; ///< a user's layout file; empty: the registry's
+    std::int64_t maxSamples = 0;  ///< per task; 0: all
+    std::int64_t maxTokens = 0;   ///< per sample; 0: the model's own limit
     std::int64_t memoryBudget = std::int64_t(2) << 30;
     int threads = 0;
     std::string device = "auto";
@@ -38,8 +49,9 @@ struct CollectRequest {
 
 struct CollectEstimate {
     double memoryBytes = 0;
-    double diskBytes = 0;
-    double seconds = 0; ///< rough: FLOPs over this machine's measured rate
+    double diskBytes = 0;     ///< of the dump
+    double peakDiskBytes = 0; ///< dump and unfinished work together, while writing
+    double seconds = 0;       ///< rough: FLOPs over this machine's measured rate
     std::int64_t samples = 0;
     std::int64_t longestTokens = 0;
 };
@@ -58,8 +70,12 @@ struct CollectSummary {
     std::uint64_t diskBytes = 0;
 };
 
-/// Reads and checks config and samples, runs nothing. @throws InputError, UsageError
+/// Reads and checks config and samples; runs nothing but a short measurement of this machine.
+/// @throws InputError, UsageError
 CollectEstimate estimate(const CollectRequest& request);
+/// Finished batches are kept in `<out>.partial` until the dump is whole; after an interruption or a
+/// cancel the folder stays, for `resume`. Fisher is computed from the numbers as stored, so that
+/// computing it again from the dump gives the same.
 /// @throws InputError, UsageError, Cancelled
 CollectSummary collect(const CollectRequest& request, Job& job);
 

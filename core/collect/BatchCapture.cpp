@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/BatchCapture.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qkov::collect {
+namespace {
+
+// Logits held at once, in numbers: rows of the head are worked off in chunks of this size, so that
+// a large vocabulary costs no memory.
+constexpr std::int64_t logitsAtOnce = std::int64_t(1) << 24;
+
+struct PaddedBatch {
+    at::Tensor ids; ///< int64 [B, T] on the device
+    std::vector<std::int64_t> lengths;
+    std::int64_t tokens = 0;
+    // Predicted positions: row b·T + t predicts `target`, and weighs `weight` in sample b's loss.
+    std::vector<std::int64_t> row, target, sample;
+    std::vector<double> weight;
+};
+
+PaddedBatch pad(std::span<const Sample* const> samples, LossReduction reduction,
+                at::Device device) {
+    PaddedBatch batch;
+    for (const Sample* s : samples) {
+        batch.lengths.push_back(static_cast<std::int64_t>(s->ids.size()));
+    }
+    batch.tokens = *std::max_element(batch.lengths.begin(), batch.lengths.end());
+    const auto B = static_cast<std::int64_t>(samples.size());
+    at::Tensor ids = at::zeros({B, batch.tokens}, at::TensorOptions(at::kLong));
+    auto* target = ids.data_ptr<std::int64_t>();
+    for (std::int64_t b = 0; b < B; ++b) {
+        const Sample& s = *samples[static_cast<std::size_t>(b)];
+        std::copy(s.ids.begin(), s.ids.end(), target + b * batch.tokens);
+        const double weight =
+            reduction == LossReduction::mean ? 1.0 / static_cast<double>(s.predicted) : 1.0;
+        for (std::size_t t = 1; t < s.labels.size(); ++t) {
+            if (s.labels[t] != ignoredLabel) {
+                batch.row.push_back(b * batch.tokens + static_cast<std::int64_t>(t) - 1);
+                batch.target.push_back(s.labels[t]);
+                batch.sample.push_back(b);
+                batch.weight.push_back(weight);
+            }
+        }
+    }
+    batch.ids = ids.to(device);
+    return batch;
+}
+
+at::Tensor deviceTensor(const std::vector<std::int64_t>& values, at::Device device) {
+    return at::tensor(values, at::TensorOptions(at::kLong)).to(device);
+}
+
+/// Cross entropy of `output` [B, T, E] and, if wanted, its gradient with respect to output. Written
+/// out by hand, chunk by chunk, instead of recorded: logits are the largest tensor there is.
+struct HeadResult {
+    std::vector<double> losses;
+    at::Tensor gradient;
+};
+HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const PaddedBatch& batch,
+                    bool wantGradient, const CancelToken& token) {
+    const at::NoGradGuard noGrad;
+    const DecoderSpec& spec = decoder.spec();
+    HeadResult result;
+    result.losses.assign(batch.lengths.size(), 0.0);
+    const std::int64_t width = output.size(-1);
+    const at::Tensor rows = output.reshape({-1, width});
+    if (wantGradient) {
+        result.gradient = at::zeros_like(rows);
+    }
+    const auto count = static_cast<std::int64_t>(batch.row.size());
+    const std::int64_t chunk = std::max<std::int64_t>(1, logitsAtOnce / spec.vocabulary);
+    const at::Tensor rowIndex = deviceTensor(batch.row, decoder.device());
+    const at::Tensor targets = deviceTensor(batch.target, decoder.device());
+    const at::Tensor weights = at::tensor(batch.weight, at::TensorOptions(at::kDouble))
+                                   .to(decoder.compute())
+                                   .to(decoder.device());
+    for (std::int64_t begin = 0; begin < count; begin += chunk) {
+        if (token.cancelled()) {
+            throw Cancelled();
+        }
+        const std::int64_t end = std::min(count, begin + chunk);
+        const at::Tensor index = rowIndex.slice(0, begin, end);
+        const at::Tensor target = targets.slice(0, begin, end).unsqueeze(1);
+        at::Tensor logits = decoder.rawLogits(rows.index_select(0, index));
+        if (spec.logitScale != 1) {
+            logits.mul_(spec.logitScale);
+        }
+        at::Tensor capped;
+        if (spec.logitSoftcap > 0) {
+            capped = at::tanh(logits / spec.logitSoftcap);
+            logits = capped * spec.logitSoftcap;
+        }
+        at::Tensor logp = at::log_softmax(logits, -1);
+        const at::Tensor nll =
+            logp.gather(1, target).squeeze(1).neg().to(at::kCPU, at::kDouble).contiguous();
+        const auto* values = nll.data_ptr<double>();
+        for (std::int64_t i = begin; i < end; ++i) {
+            const auto at = static_cast<std::size_t>(i);
+            result.losses[static_cast<std::size_t>(batch.sample[at])] +=
+                values[i - begin] * batch.weight[at];
+        }
+        if (!wantGradient) {
+            continue;
+        }
+        // d nll / d logits = softmax − onehot
+        at::Tensor grad = logp.exp_();
+        grad.scatter_add_(1, target, at::full_like(target, -1, grad.options()));
+        grad.mul_(weights.slice(0, begin, end).unsqueeze(1));
+        if (capped.defined()) {
+            grad.mul_(1 - capped * capped);
+        }
+        if (spec.logitScale != 1) {
+            grad.mul_(spec.logitScale);
+        }
+        result.gradient.index_copy_(0, index, at::matmul(grad, decoder.headWeight()));
+    }
+    if (wantGradient) {
+        result.gradient = result.gradient.view(output.sizes());
+    }
+    return result;
+}
+
+} // namespace
+
+BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const> samples,
+                          LossReduction reduction, const CancelToken& token) {
+    const at::AutoGradMode gradients(true);
+    const PaddedBatch batch = pad(samples, reduction, decoder.device());
+    BatchCapture result;
+    // Hooks write into the slots of this vector; it must not move while they live.
+    std::size_t total = 0;
+    for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
+        total += decoder.projections(l).size();
+    }
+    result.projections.reserve(total);
+
+    Observers observers;
+    observers.poll = [&token] {
+        if (token.cancelled()) {
+            throw Cancelled();
+        }
+    };
+    observers.projection = [&](std::int64_t layer, Slot slot, const Linear& linear,
+                               const at::Tensor& x, const at::Tensor& y) {
+        ProjectionFactors& f = result.projections.emplace_back();
+        f.layer = layer;
+        f.slot = slot;
+        f.linear = &linear;
+        f.input = x.detach();
+        y.register_hook([&f, &token](const at::Tensor& gradient) {
+            if (token.cancelled()) {
+                throw Cancelled();
+            }
+            f.gradOutput = gradient.detach();
+        });
+    };
+
+    const Decoder::Context context = decoder.context(batch.lengths, batch.tokens);
+    at::Tensor hidden = decoder.embed(batch.ids).detach().requires_grad_(true);
+    for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
+        hidden = decoder.layer(l, hidden, context, observers);
+    }
+    observers.poll();
+    const at::Tensor output = decoder.finish(hidden);
+    HeadResult head = headLoss(decoder, output, batch, true, token);
+    result.losses = std::move(head.losses);
+    output.backward(head.gradient);
+    return result;
+}
+
+std::vector<double> batchLosses(const Decoder& decoder, std::span<const Sample* const> samples,
+                                LossReduction reduction, const CancelToken& token) {
+    const at::NoGradGuard noGrad;
+    const PaddedBatch batch = pad(samples, reduction, decoder.device());
+    const Decoder::Context context = decoder.context(batch.lengths, batch.tokens);
+    Observers observers;
+    observers.poll = [&token] {
+        if (token.cancelled()) {
+            throw Cancelled();
+        }
+    };
+    at::Tensor hidden = decoder.embed(batch.ids);
+    for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
+        hidden = decoder.layer(l, hidden, context, observers);
+    }
+    return headLoss(decoder, decoder.finish(hidden), batch, false, token).losses;
+}
+
+at::Tensor denseGradients(const ProjectionFactors& f) {
+    const at::NoGradGuard noGrad;
+    return f.linear->inOut ? at::bmm(f.input.transpose(1, 2), f.gradOutput)
+                           : at::bmm(f.gradOutput.transpose(1, 2), f.input);
+}
+
+} // namespace qkov::collect

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/Error.h"
+#include "collect/Decoder.h"
+
+namespace qkov::collect {
+namespace {
+
+at::ScalarType scalarType(DType type) {
+    switch (type) {
+    case DType::f16:
+        return at::kHalf;
+    case DType::bf16:
+        return at::kBFloat16;
+    case DType::f64:
+        return at::kDouble;
+    case DType::f32:
+        break;
+    }
+    return at::kFloat;
+}
+
+std::string text(const std::vector<std::int64_t>& shape) {
+    std::string s = "[";
+    for (std::size_t i = 0; i < shape.size(); ++i) {
+        s += (i ? ", " : "") + std::to_string(shape[i]);
+    }
+    return s + "]";
+}
+
+std::string forLayer(const std::string& pattern, std::int64_t layer) {
+    const auto at = pattern.find("{l}");
+    return at == std::string::npos
+               ? pattern
+               : pattern.substr(0, at) + std::to_string(layer) + pattern.substr(at + 3);
+}
+
+} // namespace
+
+class WeightLoader {
+  public:
+    WeightLoader(Decoder& decoder, const model::Checkpoint& checkpoint)
+        : m_decoder(decoder)
+        , m_checkpoint(checkpoint) {}
+
+    /// The tensor in the compute type on the device; `found` gets its name in the file.
+    at::Tensor tensor(const std::string& name, const std::vector<std::int64_t>& shape,
+                      std::string* found = nullptr) {
+        const model::TensorEntry& entry = m_checkpoint.require(name);
+        if (entry.shape != shape) {
+            throw InputError("has shape " + text(entry.shape) + ", config.json says " + text(shape),
+                             entry.file, entry.name);
+        }
+        if (found) {
+            *found = entry.name;
+        }
+        // Copied, not mapped: a file that shrinks while we run must not take the process with it.
+        const at::Tensor view = at::from_blob(const_cast<std::byte*>(entry.data), entry.shape,
+                                              at::TensorOptions(scalarType(entry.dtype)));
+        at::Tensor copy = view.to(m_decoder.m_device, m_decoder.m_compute, false, true);
+        m_decoder.m_bytes += static_cast<std::uint64_t>(copy.numel() * copy.element_size());
+        return copy;
+    }
+
+    Linear linear(const LinearSpec& spec, std::int64_t layer, std::int64_t out, std::int64_t in) {
+        Linear result;
+        if (!spec) {
+            return result;
+        }
+        const std::string base = forLayer(spec.name, layer);
+        result.inOut = spec.inOut;
+        if (spec.inOut) {
+            result.weight = tensor(base + ".weight", {in, out}, &result.parameter).t();
+        } else {
+            result.weight = tensor(base + ".weight", {out, in}, &result.parameter);
+        }
+        if (spec.bias) {
+            result.bias = tensor(base + ".bias", {out}, &result.biasParameter);
+        }
+        return result;
+    }
+
+    Decoder::Norm norm(const NormSpec& spec, std::int64_t layer, std::int64_t size) {
+        Decoder::Norm result;
+        if (spec) {
+            const std::string base = forLayer(spec.name, layer);
+            result.weight = tensor(base + ".weight", {size});
+            if (spec.bias) {
+                result.bias = tensor(base + ".bias", {size});
+            }
+        }
+        return result;
+    }
+
+    void load() {
+        const DecoderSpec& s = m_decoder.m_spec;
+        const std::int64_t D = s.hidden;
+        m_decoder.m_embedding = tensor(s.embedding, {s.vocabulary, s.embeddingDim});
+        if (s.positions == PositionKind::learned) {
+            m_decoder.m_positions =
+                tensor(s.positionEmbedding, {s.maxPositions + s.positionOffset, D});
+        }
+        m_decoder.m_embeddingNorm = norm(s.embeddingNorm, 0, D);
+        m_decoder.m_projectIn = linear(s.projectIn, 0, D, s.embeddingDim);
+        m_decoder.m_projectOut = linear(s.projectOut, 0, s.embeddingDim, D);
+        m_decoder.m_finalNorm = norm(s.finalNorm, 0, D);
+        for (std::int64_t l = 0; l < s.layers; ++l) {
+            m_decoder.m_layers.push_back(layer(l));
+        }
+        m_decoder.m_head = s.head == s.embedding ? m_decoder.m_embedding
+                                                 : tensor(s.head, {s.vocabulary, s.embeddingDim});
+        if (!s.headBias.empty()) {
+            m_decoder.m_headBias = tensor(s.headBias, {s.vocabulary});
+        }
+    }
+
+  private:
+    Decoder::Layer layer(std::int64_t l) {
+        const DecoderSpec& s = m_decoder.m_spec;
+        const std::int64_t D = s.hidden, F = s.mlpDim;
+        const std::int64_t q = s.heads * s.headDim, kv = s.kvHeads * s.headDim;
+        Decoder::Layer layer;
+        layer.norm1 = norm(s.norm1, l, D);
+        layer.norm2 = norm(s.norm2, l, D);
+        layer.postAttentionNorm = norm(s.postAttentionNorm, l, D);
+        layer.postMlpNorm = norm(s.postMlpNorm, l, D);
+        layer.queryNorm = norm(s.queryNorm, l, s.headDim);
+        layer.keyNorm = norm(s.keyNorm, l, s.headDim);
+        layer.qkv = linear(s.qkv, l, q + 2 * kv, D);
+        layer.q = linear(s.q, l, q, D);
+        layer.k = linear(s.k, l, kv, D);
+        layer.v = linear(s.v, l, kv, D);
+        layer.o = linear(s.o, l, D, q);
+        layer.gate = linear(s.gate, l, F, D);
+        layer.up = linear(s.up, l, s.mlp == MlpKind::fusedGated ? 2 * F : F, D);
+        layer.down = linear(s.down, l, D, F);
+        return layer;
+    }
+
+    Decoder& m_decoder;
+    const model::Checkpoint& m_checkpoint;
+};
+
+Decoder::Decoder(const DecoderSpec& spec, const model::Checkpoint& checkpoint,
+                 at::ScalarType compute, at::Device device)
+    : m_spec(spec)
+    , m_compute(compute)
+    , m_device(device) {
+    const at::NoGradGuard noGrad;
+    WeightLoader(*this, checkpoint).load();
+}
+
+} // namespace qkov::collect
