@@ -133,7 +133,7 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     const double gap = 4 * u;
 
     const bool hasTitle = !data.title.isEmpty() || !data.subtitle.isEmpty();
-    const double titleHeight = hasTitle ? titleMetrics.height() + gap : 0;
+    const double titleHeight = hasTitle ? titleMetrics.height() + gap : line / 2;
     const LabelSizes rowSizes = measure(data.rowLabels, data.rows, metrics);
     const LabelSizes columnSizes = measure(data.columnLabels, data.columns, metrics);
 
@@ -196,7 +196,8 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     if (!l.columnLabelsRotated) {
         l.columnStep = niceStep((columnSizes.widest + 6 * u) / l.cellWidth);
     }
-    l.title = QRectF(l.plot.left(), bounds.top(), bounds.right() - l.plot.left(), titleHeight);
+    l.title = QRectF(l.plot.left(), bounds.top(), bounds.right() - l.plot.left(),
+                     hasTitle ? titleHeight : 0);
     l.rowBandX = l.plot.left() - gap / 2 - l.bandSize;
     l.rowLabelRight = l.plot.left() - gap - rowBands;
     l.rowBracketX = l.rowLabelRight - l.rowLabelWidth - 2 * u;

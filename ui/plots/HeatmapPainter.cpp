@@ -87,8 +87,10 @@ void paintAsImage(QPainter& painter, const HeatmapData& data, const ColorScale& 
             line[ix] = color;
         }
     }
-    QRectF target =
-        l.cellRect(v.firstRow, v.firstColumn).united(l.cellRect(v.lastRow, v.lastColumn));
+    const double y0 = l.y(v.firstRow);
+    const double y1 = l.y(v.lastRow + 1);
+    const QRectF target(QPointF(l.x(v.firstColumn), std::min(y0, y1)),
+                        QPointF(l.x(v.lastColumn + 1), std::max(y0, y1)));
     painter.setRenderHint(QPainter::SmoothPixmapTransform, false);
     painter.drawImage(target, image);
 }
