@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "dump/Import.h"
+
+#include "base/Error.h"
+#include "dump/DumpWriter.h"
+#include "dump/ImportStore.h"
+#include "model/ModelConfig.h"
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+namespace qkov::dump {
+namespace {
+
+/// One attention matrix of a store.
+struct Matrix {
+    std::size_t module = 0; ///< of the store
+    const model::ParameterInfo* parameter = nullptr;
+    std::int64_t out = 0, in = 0;
+    bool biasColumn = false; ///< stored [out, in + 1]
+};
+
+Matrix fit(const StoreModule& module, std::size_t index, const model::ParameterInfo& p,
+           const std::filesystem::path& store) {
+    const bool headsOut = (p.headAxis == model::Axis::columns) == p.inOut;
+    Matrix m{index, &p, headsOut ? p.headAxisLength : p.otherAxisLength,
+             headsOut ? p.otherAxisLength : p.headAxisLength, false};
+    // One axis may be free; the other tells it.
+    if (m.out == 0 && m.in > 0) {
+        m.out = module.count % m.in == 0 ? module.count / m.in : module.count / (m.in + 1);
+    } else if (m.in == 0 && m.out > 0) {
+        m.in = module.count / m.out;
+    }
+    m.biasColumn = module.count == m.out * (m.in + 1);
+    const bool shapeFits =
+        module.out == 0 || (module.out == m.out && (module.in == m.in || module.in == m.in + 1));
+    if ((module.count != m.out * m.in && !m.biasColumn) || !shapeFits) {
+        const std::string given =
+            module.out ? "[" + std::to_string(module.out) + ", " + std::to_string(module.in) + "]"
+                       : std::to_string(module.count) + " numbers";
+        throw InputError("has " + given + ", but the model's matrix is [" + std::to_string(m.out) +
+                             ", " + std::to_string(m.in) +
+                             "]; projected gradients have no head axis",
+                         store, module.name, "build the store without projection");
+    }
+    return m;
+}
+
+struct SampleLine {
+    std::string id, text, group;
+    std::int32_t tokens = 0;
+};
+
+std::vector<SampleLine> readSampleLines(const std::filesystem::path& file) {
+    std::ifstream in(file);
+    if (!in) {
+        throw InputError("can't be opened", file);
+    }
+    std::vector<SampleLine> lines;
+    std::string text;
+    for (std::size_t number = 1; std::getline(in, text); ++number) {
+        if (text.find_first_not_of(" \t\r") == std::string::npos) {
+            continue;
+        }
+        const auto json = nlohmann::json::parse(text, nullptr, false);
+        if (!json.is_object()) {
+            throw InputError("is not a JSON object", file, "line " + std::to_string(number));
+        }
+        try {
+            SampleLine line;
+            if (const auto id = json.find("id"); id != json.end()) {
+                line.id = id->is_string() ? id->get<std::string>() : id->dump();
+            }
+            line.text = json.value("text", "");
+            line.group = json.value("group", "");
+            line.tokens = json.value("n_tokens", 0);
+            lines.push_back(std::move(line));
+        } catch (const nlohmann::json::exception&) {
+            throw InputError(
+                "has a key of the wrong type; id, text and group are texts, n_tokens a number",
+                file, "line " + std::to_string(number));
+        }
+    }
+    return lines;
+}
+
+std::vector<SampleInfo> sampleInfos(const GradientStore& store, const ImportTask& task) {
+    std::vector<SampleInfo> samples;
+    for (const std::string& id : store.ids()) {
+        samples.push_back({id, {}, {}, 0, std::numeric_limits<float>::quiet_NaN()});
+    }
+    if (task.samples.empty()) {
+        return samples;
+    }
+    const auto lines = readSampleLines(task.samples);
+    const auto take = [](SampleInfo& s, const SampleLine& line) {
+        s.text = line.text;
+        s.group = line.group;
+        s.tokens = line.tokens;
+    };
+    if (store.ordered()) {
+        if (lines.size() != samples.size()) {
+            throw InputError("has " + std::to_string(lines.size()) + " samples, the store " +
+                                 std::to_string(samples.size()),
+                             task.samples);
+        }
+        for (std::size_t i = 0; i < lines.size(); ++i) {
+            take(samples[i], lines[i]);
+            if (!lines[i].id.empty()) {
+                samples[i].id = lines[i].id;
+            }
+        }
+    } else {
+        std::map<std::string, const SampleLine*> byId;
+        for (const SampleLine& line : lines) {
+            byId[line.id] = &line;
+        }
+        for (SampleInfo& s : samples) {
+            const auto it = byId.find(s.id);
+            if (it == byId.end()) {
+                throw InputError("has no line for the sample '" + s.id + "'", task.samples);
+            }
+            take(s, *it->second);
+        }
+    }
+    std::map<std::string, std::size_t> seen;
+    for (const SampleInfo& s : samples) {
+        if (++seen[s.id] > 1) {
+            throw InputError("has the id '" + s.id + "' twice", task.samples);
+        }
+    }
+    return samples;
+}
+
+std::unique_ptr<GradientStore> openStore(const std::filesystem::path& folder) {
+    if (!std::filesystem::is_directory(folder)) {
+        throw InputError("is not a folder", folder);
+    }
+    if (auto store = openBergsonStore(folder)) {
+        return store;
+    }
+    if (auto store = openLogixLog(folder)) {
+        return store;
+    }
+    throw InputError("is not a gradient store that can be read", folder, {},
+                     "expected bergson's info.json and gradients.bin, or LogIX's *_metadata.json "
+                     "and *.mmap");
+}
+
+void importTask(const GradientStore& store, const ImportTask& task, const model::ModelShape& shape,
+                DumpWriter& writer, const ImportRequest& request, ImportSummary& summary,
+                Job& job) {
+    std::vector<std::string> names;
+    std::map<std::string, std::size_t> moduleOf;
+    for (std::size_t m = 0; m < store.modules().size(); ++m) {
+        for (const char* ending : {".weight", ".bias"}) {
+            names.push_back(store.modules()[m].name + ending);
+        }
+        moduleOf[store.modules()[m].name + ".weight"] = m;
+    }
+    const model::HeadLayout layout(shape, names);
+    std::vector<Matrix> matrices;
+    for (const model::ParameterInfo& p : layout.parameters()) {
+        const auto it = moduleOf.find(p.name);
+        if (it != moduleOf.end()) {
+            matrices.push_back(fit(store.modules()[it->second], it->second, p, task.store));
+        }
+    }
+    if (matrices.empty()) {
+        throw InputError("holds no attention matrices of a " + shape.architecture +
+                             " model; its first module is '" + store.modules().front().name + "'",
+                         task.store, {}, "give the config of the model the store was built from");
+    }
+
+    const std::vector<SampleInfo> samples = sampleInfos(store, task);
+    writer.beginTask(task.name, request.lossReduction, samples);
+    const DType dtype = store.dtype() == DType::f64 ? DType::f32 : store.dtype();
+    for (const Matrix& m : matrices) {
+        const bool inOut = m.parameter->inOut;
+        writer.declareGradients(m.parameter->name,
+                                inOut ? std::vector{m.in, m.out} : std::vector{m.out, m.in}, dtype);
+        const bool bias = m.biasColumn && !m.parameter->bias.empty();
+        if (bias) {
+            writer.declareGradients(m.parameter->bias, {m.out}, dtype);
+        }
+        const std::int64_t columns = m.in + (m.biasColumn ? 1 : 0);
+        std::vector<float> block(static_cast<std::size_t>(m.out * columns));
+        std::vector<float> own(static_cast<std::size_t>(m.out * m.in));
+        std::vector<float> biasValues(static_cast<std::size_t>(m.out));
+        for (std::size_t s = 0; s < samples.size(); ++s) {
+            job.checkCancelled();
+            store.read(s, m.module, block.data());
+            for (std::int64_t o = 0; o < m.out; ++o) {
+                for (std::int64_t i = 0; i < m.in; ++i) {
+                    own[static_cast<std::size_t>(inOut ? i * m.out + o : o * m.in + i)] =
+                        block[static_cast<std::size_t>(o * columns + i)];
+                }
+                if (m.biasColumn) {
+                    biasValues[static_cast<std::size_t>(o)] =
+                        block[static_cast<std::size_t>(o * columns + m.in)];
+                }
+            }
+            const auto first = static_cast<std::int64_t>(s);
+            writer.writeGradients(m.parameter->name, first, 1, own.data());
+            if (bias) {
+                writer.writeGradients(m.parameter->bias, first, 1, biasValues.data());
+            }
+        }
+        job.advance(static_cast<double>(&m - matrices.data() + 1) /
+                    static_cast<double>(matrices.size()));
+    }
+    summary.tasks.push_back({task.name, store.kind(), static_cast<std::int64_t>(samples.size()),
+                             static_cast<std::int64_t>(matrices.size())});
+    summary.warnings.insert(summary.warnings.end(), store.warnings().begin(),
+                            store.warnings().end());
+}
+
+} // namespace
+
+ImportSummary importStores(const ImportRequest& request, Job& job) {
+    if (request.tasks.empty()) {
+        throw UsageError("nothing to import; give NAME=STORE");
+    }
+    const std::filesystem::path config = std::filesystem::is_directory(request.config)
+                                             ? request.config / "config.json"
+                                             : request.config;
+    model::ModelShape shape = model::shapeFromConfig(readText(config, 64U << 20), config);
+    if (!request.layout.empty()) {
+        shape.layoutJson = model::readLayoutFile(request.layout);
+    }
+    std::vector<std::unique_ptr<GradientStore>> stores;
+    for (const ImportTask& task : request.tasks) {
+        stores.push_back(openStore(task.store));
+    }
+    ImportSummary summary;
+    DumpWriter writer(request.out, shape, std::string("qkov import ") + QKOV_VERSION);
+    for (std::size_t t = 0; t < stores.size(); ++t) {
+        const double n = static_cast<double>(stores.size());
+        job.stage("Importing " + request.tasks[t].name, static_cast<double>(t) / n,
+                  static_cast<double>(t + 1) / n);
+        importTask(*stores[t], request.tasks[t], shape, writer, request, summary, job);
+    }
+    writer.commit();
+    job.finish();
+    return summary;
+}
+
+} // namespace qkov::dump

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the import needs of a gradient store. Private to core/dump.
+#pragma once
+
+#include "base/DType.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qkov::dump {
+
+struct StoreModule {
+    std::string name;             ///< "h.0.attn.c_attn"
+    std::int64_t count = 0;       ///< numbers per sample
+    std::int64_t out = 0, in = 0; ///< 0: the store doesn't say
+};
+
+class GradientStore {
+  public:
+    virtual ~GradientStore() = default;
+    virtual std::string kind() const = 0;
+    virtual DType dtype() const = 0;
+    virtual const std::vector<StoreModule>& modules() const = 0;
+    virtual const std::vector<std::string>& ids() const = 0; ///< of the samples
+    virtual bool ordered() const = 0;                        ///< ids are only positions
+    virtual const std::vector<std::string>& warnings() const = 0;
+    /// module's `count` numbers of one sample.
+    virtual void read(std::size_t sample, std::size_t module, float* target) const = 0;
+};
+
+/// nullptr if the folder holds no such store. @throws InputError if it does, but unusable
+std::unique_ptr<GradientStore> openBergsonStore(const std::filesystem::path& folder);
+std::unique_ptr<GradientStore> openLogixLog(const std::filesystem::path& folder);
+
+/// A file whose byte ranges are read where they lie.
+class RawFile {
+  public:
+    explicit RawFile(const std::filesystem::path& file);
+    ~RawFile();
+    RawFile(RawFile&& other) noexcept;
+    RawFile& operator=(RawFile&&) = delete;
+    std::uint64_t bytes() const { return m_bytes; }
+    const std::filesystem::path& file() const { return m_file; }
+    /// @throws InputError if the range is not whole
+    void read(std::uint64_t offset, std::size_t count, void* target) const;
+
+  private:
+    std::filesystem::path m_file;
+    int m_fd = -1;
+    std::uint64_t m_bytes = 0;
+};
+
+/// The whole text of a file of at most `limit` bytes. @throws InputError
+std::string readText(const std::filesystem::path& file, std::uint64_t limit);
+/// "float32", … as NumPy writes them. @throws InputError
+DType numpyDType(const std::string& name, const std::filesystem::path& file,
+                 const std::string& where);
+
+} // namespace qkov::dump
