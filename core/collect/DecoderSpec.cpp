@@ -509,8 +509,7 @@ void mpt(DecoderSpec& s, const Source& source) {
     s.normEpsilon = c.number({"layer_norm_epsilon"}, 1e-5);
     s.embedding = "transformer.wte.weight";
     s.positions = PositionKind::alibi;
-    s.alibi = AlibiKind::mpt;
-    s.alibiBiasMax = a.number({"alibi_bias_max"}, 8);
+    s.alibi = AlibiKind::mpt; // with 8 as the largest exponent: transformers ignores alibi_bias_max
     s.norm1 = {layer + "norm_1"};
     s.norm2 = {layer + "norm_2"};
     s.finalNorm = {"transformer.norm_f"};

@@ -46,7 +46,7 @@ struct RotarySpec {
 enum class AlibiKind : std::uint8_t {
     bloom,  ///< score·scale + slope·j
     falcon, ///< (score + slope·j)·scale, slope·j rounded to bfloat16
-    mpt,    ///< score·scale + slope·j, slopes from alibi_bias_max
+    mpt,    ///< score·scale + slope·j, other slopes where H is no power of two
 };
 
 enum class QkvOrder : std::uint8_t {
@@ -97,7 +97,6 @@ struct DecoderSpec {
     std::int64_t positionOffset = 0;
     RotarySpec rotary;
     AlibiKind alibi = AlibiKind::bloom;
-    double alibiBiasMax = 8;
 
     NormKind norm = NormKind::layerNorm;
     double normEpsilon = 1e-5;

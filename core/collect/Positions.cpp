@@ -93,12 +93,11 @@ at::Tensor Decoder::alibiSlopes() const {
     }
     std::vector<double> slopes;
     if (m_spec.alibi == AlibiKind::mpt) {
-        // Slopes 2^(−max·i/P) for the next power of two P ≥ H; for other H the odd ones first.
+        // Slopes 2^(−8i/P) for the next power of two P ≥ H; for other H the odd ones first.
         const std::int64_t P = power == H ? H : power * 2;
         std::vector<double> all;
         for (std::int64_t i = 1; i <= P; ++i) {
-            all.push_back(
-                std::exp2(-m_spec.alibiBiasMax * static_cast<double>(i) / static_cast<double>(P)));
+            all.push_back(std::exp2(-8 * static_cast<double>(i) / static_cast<double>(P)));
         }
         if (P == H) {
             slopes = all;

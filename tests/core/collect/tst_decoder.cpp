@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The decoder and the capture of per-sample gradients against transformers' float64 autograd.
+#include "core/collect/GoldenCase.h"
+
+#include <QtTest>
+
+using namespace qkov::test;
+
+namespace {
+constexpr double doubleTolerance = 1e-9;
+constexpr double floatTolerance = 1e-5;
+constexpr double roundingTolerance = 1e-12;
+const std::filesystem::path data = std::filesystem::path(QKOV_TEST_DATA) / "collect";
+
+void addCases() {
+    QTest::addColumn<QString>("name");
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(data)) {
+        if (exists(entry.path() / "expected.safetensors")) {
+            names.push_back(entry.path().filename().string());
+        }
+    }
+    std::sort(names.begin(), names.end());
+    for (const std::string& name : names) {
+        QTest::newRow(name.c_str()) << QString::fromStdString(name);
+    }
+}
+
+void check(const Difference& d, double tolerance, const char* what) {
+    QVERIFY2(d.compared > 0, what);
+    QVERIFY2(d.worst <= tolerance, qPrintable(QStringLiteral("%1: %2 at %3")
+                                                  .arg(QLatin1String(what))
+                                                  .arg(d.worst)
+                                                  .arg(QString::fromStdString(d.where))));
+}
+} // namespace
+
+class TestDecoder : public QObject {
+    Q_OBJECT
+
+  private slots:
+    void equalsTransformersInDouble_data() { addCases(); }
+    void equalsTransformersInDouble();
+    void equalsTransformersInFloat_data() { addCases(); }
+    void equalsTransformersInFloat();
+    void batchEqualsSingleSamples_data() { addCases(); }
+    void batchEqualsSingleSamples();
+    void sumIsMeanTimesTokens();
+    void cancelled();
+};
+
+void TestDecoder::equalsTransformersInDouble() {
+    QFETCH(QString, name);
+    const CaseResult r = compareWithReference(data / name.toStdString(), true);
+    QVERIFY2(r.unmatched.empty(), r.unmatched.empty() ? "" : r.unmatched.front().c_str());
+    check(r.losses, doubleTolerance, "losses");
+    check(r.attentions, doubleTolerance, "attentions");
+    check(r.gradients, doubleTolerance, "gradients");
+}
+
+void TestDecoder::equalsTransformersInFloat() {
+    QFETCH(QString, name);
+    const CaseResult r = compareWithReference(data / name.toStdString(), false);
+    check(r.losses, floatTolerance, "losses");
+    check(r.attentions, floatTolerance, "attentions");
+    check(r.gradients, floatTolerance, "gradients");
+}
+
+void TestDecoder::batchEqualsSingleSamples() {
+    QFETCH(QString, name);
+    check(batchedAgainstSingle(data / name.toStdString()), roundingTolerance, "batch");
+}
+
+void TestDecoder::sumIsMeanTimesTokens() {
+    check(sumAgainstMean(data / "gemma2"), roundingTolerance, "sum");
+    check(sumAgainstMean(data / "gpt2_plain"), roundingTolerance, "sum");
+}
+
+void TestDecoder::cancelled() {
+    QVERIFY(cancelStops(data / "gpt2_plain", false));
+    QVERIFY(cancelStops(data / "gpt2_plain", true));
+}
+
+QTEST_APPLESS_MAIN(TestDecoder)
+#include "tst_decoder.moc"
