@@ -44,7 +44,9 @@ class DumpReader {
   public:
     /// Opens and validates the structure (not every number).
     /// @throws InputError naming the path inside the file
-    explicit DumpReader(const std::filesystem::path& file);
+    /// @param layoutJson a user's layout (model::readLayoutFile); empty: the dump's own, else the
+    ///        registry's
+    explicit DumpReader(const std::filesystem::path& file, const std::string& layoutJson = {});
     ~DumpReader();
     DumpReader(DumpReader&&) noexcept;
     DumpReader& operator=(DumpReader&&) noexcept;
@@ -105,8 +107,8 @@ class DumpReader {
     /// Bytes on disk of one sample of `parameter` (factored: its factors); for plans.
     std::uint64_t bytesPerSample(const TaskInfo& task, const std::string& parameter) const;
 
+    struct Impl; ///< private to core/dump
   private:
-    struct Impl;
     std::unique_ptr<Impl> m_impl;
 };
 

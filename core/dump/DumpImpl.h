@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What an open dump is made of. Private to core/dump.
+#pragma once
+
+#include "dump/DumpReader.h"
+#include "dump/NumberSource.h"
+
+#include <map>
+
+namespace qkov::dump {
+
+/// The datasets of one parameter of one task.
+struct ParameterSources {
+    std::optional<NumberSource> gradients, contributions, input, gradOutput;
+    std::vector<std::int32_t> lengths; ///< of factors
+};
+
+struct FisherSource {
+    NumberSource values;
+    double scale = 1; ///< bias correction
+};
+
+struct TaskSources {
+    std::map<std::string, ParameterSources> parameters;
+    std::map<std::string, std::map<std::string, FisherSource>> fisher; ///< by set, parameter
+};
+
+struct DumpReader::Impl {
+    std::filesystem::path file;
+    h5::Object root;
+    OpenFiles files;
+    OpenDatasets datasets{root};
+    DumpInfo info;
+    std::optional<model::HeadLayout> layout;
+    std::map<std::string, TaskSources> tasks;
+
+    /// Reads and checks the whole structure.
+    void open(const std::string& layoutJson);
+
+    const ParameterSources& sources(const TaskInfo& task, const std::string& parameter) const;
+    const ParameterEntry& entry(const TaskInfo& task, const std::string& parameter) const;
+    const FisherSource& fisher(const TaskInfo& task, const FisherSet& set,
+                               const std::string& parameter) const;
+};
+
+/// Hash of what the dump is: size and time of all its files, and everything but the numbers.
+std::string fingerprintOf(const DumpReader::Impl& dump);
+
+} // namespace qkov::dump

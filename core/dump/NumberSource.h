@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One dataset of floats seen as [samples, rows, columns]. Private to core/dump.
+#pragma once
+
+#include "dump/DumpReader.h"
+#include "dump/FloatType.h"
+#include "dump/Hdf5.h"
+
+#include <map>
+#include <mutex>
+
+namespace qkov::dump {
+
+/// Files opened for direct reading, one descriptor each, shared by all datasets of a reader.
+class OpenFiles {
+  public:
+    OpenFiles() = default;
+    ~OpenFiles();
+    OpenFiles(const OpenFiles&) = delete;
+    OpenFiles& operator=(const OpenFiles&) = delete;
+    int descriptor(const std::string& file);                ///< -1 if it can't be opened
+    std::uint64_t size(int descriptor) const;
+
+  private:
+    std::map<std::string, int> m_descriptors;
+};
+
+/// HDF5 datasets that are read through HDF5, a few of them open at a time: each open one may keep
+/// a chunk cache.
+class OpenDatasets {
+  public:
+    explicit OpenDatasets(const h5::Object& root)
+        : m_root(root) {}
+    /// Under the HDF5 lock; valid until the next call.
+    const h5::Object& open(const std::string& path, std::size_t cacheBytes);
+
+  private:
+    const h5::Object& m_root;
+    std::vector<std::pair<std::string, h5::Object>> m_open; ///< most recently used last
+};
+
+class NumberSource {
+  public:
+    /// Checks type, dims and that every number is really stored (chunks never written and virtual
+    /// sources that are missing read as zeros otherwise).
+    /// @param samples expected length of the first axis, or 0: there is no sample axis (Fisher)
+    /// @throws InputError naming the dataset
+    NumberSource(const h5::Object& dataset, std::int64_t samples, OpenFiles& files,
+                 OpenDatasets& datasets);
+
+    const h5::Dims& shape() const { return m_shape; } ///< without the sample axis
+    DType dtype() const { return m_layout.dtype; }
+    std::int64_t rows() const { return m_shape.front(); }
+    std::int64_t columns() const { return m_shape.size() > 1 ? m_shape[1] : 1; }
+    const std::string& path() const { return m_path; }
+    const std::filesystem::path& file() const { return m_file; }
+    std::uint64_t bytesPerSample() const { return m_bytesPerSample; }
+    std::optional<DirectData> direct() const;
+    /// Files other than the dump itself that hold its numbers (external links, virtual sources).
+    const std::vector<std::filesystem::path>& otherFiles() const { return m_otherFiles; }
+
+    /// As stored, native byte order: row-major [samples, region.rows, region.columns].
+    void readRaw(std::span<const std::int64_t> samples, const Region& region,
+                 std::byte* target) const;
+    void read(std::span<const std::int64_t> samples, const Region& region, float* target) const;
+    void read(std::span<const std::int64_t> samples, const Region& region, double* target) const;
+    /// @throws InputError if the rectangle or a sample lies outside
+    void check(std::span<const std::int64_t> samples, const Region& region) const;
+    [[noreturn]] void fail(const std::string& problem) const;
+
+  private:
+    template <class T>
+    void readAs(std::span<const std::int64_t> samples, const Region& region, T* target) const;
+    template <class Sink>
+    void readDirect(std::int64_t sample, const Region& region, Sink&& sink) const;
+    void readHdf5(std::int64_t first, std::int64_t count, const Region& region,
+                  std::byte* target) const;
+    void pull(std::uint64_t offset, std::size_t bytes, std::byte* target) const;
+
+    std::filesystem::path m_file;
+    std::string m_path;
+    h5::Dims m_shape;
+    std::int64_t m_samples = 1;
+    bool m_hasSampleAxis = true;
+    FloatLayout m_layout;
+    std::uint64_t m_bytesPerSample = 0;
+    int m_descriptor = -1; ///< ≥ 0: contiguous, at m_offset
+    std::uint64_t m_offset = 0;
+    OpenDatasets* m_datasets = nullptr;
+    std::size_t m_cacheBytes = std::size_t(4) << 20;
+    std::vector<std::filesystem::path> m_otherFiles;
+};
+
+} // namespace qkov::dump
