@@ -69,6 +69,7 @@ struct SampleStatistics {
     double largest = 0; ///< max |v|; NaN or infinite if any v is
     double sum = 0;     ///< Σ |v|, if asked for
     double squares = 0; ///< Σ v², if asked for
+    double roots = 0;   ///< Σ √|v|, if asked for
 };
 
 struct StatisticsCall {
@@ -79,14 +80,14 @@ struct StatisticsCall {
 };
 
 /// fisher[k] += Σ_u weights[u] · transform(v_{u,k}): both estimators are such sums.
-/// Relative accuracy 1e-6 for values within float32's range around `scale`.
+/// All values ≥ 0; relative accuracy 1e-6.
 struct FisherCall {
     const Tile* tile = nullptr;
     TilePart part;
     Transform transform = Transform::square;
-    /// Power of two that brings the part's largest |v| to about 1: lets float32 square it safely.
-    /// The result is that of the unscaled numbers.
-    double scale = 1;
+    /// [tile.samples] powers of two that bring each sample's largest |v| to about 1: let float32
+    /// square it safely. The result is that of the unscaled numbers.
+    const double* scales = nullptr;
     const double* weights = nullptr; ///< [tile.samples]; 0: the sample is left out
     double* fisher = nullptr;        ///< [part.count()], row-major over the part
 };

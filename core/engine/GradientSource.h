@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Where the engine's numbers come from: a dump, or gradients just captured from a running model.
+#pragma once
+
+#include "dump/DumpReader.h"
+#include "engine/Backend.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace qkov::engine {
+
+enum class Quantity : std::uint8_t { gradients, contributions };
+
+/// Factors of some samples, owned. See FactorData for the shapes.
+struct FactorBuffers {
+    DType dtype = DType::f32;
+    std::vector<std::byte> input, gradOutput;
+    std::vector<std::int32_t> lengths;
+    std::int64_t tokens = 0, dIn = 0, dOut = 0;
+};
+
+/// Read-only, safe to use from several threads.
+class GradientSource {
+  public:
+    virtual ~GradientSource() = default;
+    virtual const dump::DumpInfo& info() const = 0;
+    virtual const model::HeadLayout& layout() const = 0;
+    /// For messages and the results file; may be empty.
+    virtual std::filesystem::path file() const = 0;
+
+    /// The type in which read() delivers without loss.
+    virtual DType nativeType(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+                             Quantity quantity) const = 0;
+    /// Numbers of `samples` (indices of the task, any order) over `region`, row-major
+    /// [samples, rows, columns], as `type`: the native one, or f64. Contributions: as stored (only
+    /// where the entry has them). Gradients: as stored, or rebuilt from factors.
+    virtual void read(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+                      Quantity quantity, std::span<const std::int64_t> samples,
+                      const dump::Region& region, DType type, void* target) const = 0;
+    /// True when readFactors() serves this parameter.
+    virtual bool hasFactors(const dump::TaskInfo& task,
+                            const dump::ParameterEntry& parameter) const = 0;
+    virtual FactorBuffers readFactors(const dump::TaskInfo& task,
+                                      const dump::ParameterEntry& parameter,
+                                      std::span<const std::int64_t> samples) const = 0;
+
+    /// As in DumpReader.
+    virtual void readFisherElements(const dump::TaskInfo& task, const dump::FisherSet& set,
+                                    const std::string& parameter, const dump::Region& region,
+                                    double* target) const = 0;
+    virtual std::vector<double> readFisherReduced(const dump::TaskInfo& task,
+                                                  const dump::FisherSet& set,
+                                                  const std::string& parameter) const = 0;
+};
+
+/// A dump as a source. The reader must outlive it.
+std::unique_ptr<GradientSource> makeDumpSource(const dump::DumpReader& reader);
+
+} // namespace qkov::engine

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/Error.h"
+#include "engine/Tiles.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace qkov::engine {
+
+BufferPool::Buffer BufferPool::take(std::size_t bytes) {
+    const std::lock_guard lock(m_mutex);
+    auto best = m_free.end();
+    for (auto it = m_free.begin(); it != m_free.end(); ++it) {
+        if (it->capacity >= bytes && (best == m_free.end() || it->capacity < best->capacity)) {
+            best = it;
+        }
+    }
+    // One that is far too large would hide memory from the budget.
+    if (best != m_free.end() && best->capacity <= 2 * bytes + 4096) {
+        Buffer buffer = std::move(*best);
+        m_free.erase(best);
+        return buffer;
+    }
+    m_free.clear(); // sizes have changed: what is kept is no longer of use
+    return {std::unique_ptr<std::byte[]>(new std::byte[bytes]), bytes};
+}
+
+void BufferPool::give(Buffer buffer) {
+    if (buffer.data) {
+        const std::lock_guard lock(m_mutex);
+        m_free.push_back(std::move(buffer));
+    }
+}
+
+Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job)
+    : m_context(context)
+    , m_bundles(bundles)
+    , m_job(job) {}
+
+Loader::~Loader() {
+    if (m_next.valid()) {
+        m_next.wait();
+    }
+}
+
+namespace {
+
+bool same(const TileSpec& a, const TileSpec& b) {
+    return a.parameter == b.parameter && a.region.row == b.region.row &&
+           a.region.rows == b.region.rows && a.region.column == b.region.column &&
+           a.region.columns == b.region.columns;
+}
+
+bool anyNegative(const std::byte* values, DType type, std::int64_t n) {
+    const auto scan = [n](const auto* bits, auto sign) {
+        for (std::int64_t i = 0; i < n; ++i) {
+            if (bits[i] > sign) { // the sign bit and anything else: not −0
+                return true;
+            }
+        }
+        return false;
+    };
+    switch (type) {
+    case DType::f16:
+    case DType::bf16:
+        return scan(reinterpret_cast<const std::uint16_t*>(values), std::uint16_t(0x8000));
+    case DType::f32:
+        return scan(reinterpret_cast<const std::uint32_t*>(values), std::uint32_t(1) << 31);
+    case DType::f64:
+        return scan(reinterpret_cast<const std::uint64_t*>(values), std::uint64_t(1) << 63);
+    }
+    return false;
+}
+
+} // namespace
+
+void Loader::ahead(std::size_t bundle, const TileSpec& spec) {
+    if (m_next.valid()) {
+        return;
+    }
+    m_nextBundle = bundle;
+    m_nextSpec = spec;
+    m_next = std::async(std::launch::async, [this, bundle, spec] { return read(bundle, spec); });
+}
+
+std::unique_ptr<LoadedTile> Loader::take(std::size_t bundle, const TileSpec& spec) {
+    const auto start = std::chrono::steady_clock::now();
+    std::unique_ptr<LoadedTile> tile;
+    if (m_next.valid()) {
+        tile = m_next.get();
+        if (m_nextBundle != bundle || !same(m_nextSpec, spec)) {
+            recycle(std::move(tile));
+        }
+    }
+    if (!tile) {
+        tile = read(bundle, spec);
+    }
+    m_seconds +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return tile;
+}
+
+void Loader::recycle(std::unique_ptr<LoadedTile> tile) {
+    for (auto& task : tile->numbers) {
+        for (LoadedNumbers& numbers : task) {
+            numbers.tile.reset();
+            m_pool.give(std::move(numbers.buffer));
+        }
+    }
+}
+
+void Loader::dropFactors() { m_factors = {}; }
+
+std::unique_ptr<LoadedTile> Loader::read(std::size_t bundle, const TileSpec& spec) {
+    auto tile = std::make_unique<LoadedTile>();
+    tile->spec = spec;
+    const BundleParameter& parameter = m_bundles[bundle].parameters[spec.parameter];
+    const Needs needs = needsOf(m_context, parameter);
+    for (std::size_t t = 0; t < 2; ++t) {
+        const TaskSelection& selection = m_context.tasks[t];
+        for (std::size_t q = 0; q < 2; ++q) {
+            const Need& need = needs[t][q];
+            if (!need.used) {
+                continue;
+            }
+            LoadedNumbers& out = tile->numbers[t][q];
+            out.used = true;
+            if (need.all) {
+                out.samples = selection.all;
+                for (const std::int64_t s : selection.selected) {
+                    const auto at = std::lower_bound(out.samples.begin(), out.samples.end(), s);
+                    out.selected.push_back(static_cast<std::int32_t>(at - out.samples.begin()));
+                }
+            } else {
+                out.samples = selection.selected;
+                for (std::size_t i = 0; i < out.samples.size(); ++i) {
+                    out.selected.push_back(static_cast<std::int32_t>(i));
+                }
+            }
+            const dump::ParameterEntry& entry = *parameter.entries[t];
+            const auto quantity = static_cast<Quantity>(q);
+            if (quantity == Quantity::gradients &&
+                m_context.source->hasFactors(*selection.task, entry)) {
+                KeptFactors& kept = m_factors[t];
+                if (kept.entry != &entry || kept.samples != out.samples.size()) {
+                    kept = {&entry, out.samples.size(),
+                            std::make_shared<const FactorBuffers>(m_context.source->readFactors(
+                                *selection.task, entry, out.samples))};
+                }
+                out.factors = kept.factors;
+                out.dtype = DType::f32;
+                const auto* info = m_context.source->layout().find(parameter.name);
+                out.inOut = info != nullptr && info->inOut;
+            } else {
+                readDense(*selection.task, entry, quantity, spec.region, out);
+            }
+        }
+    }
+    return tile;
+}
+
+void Loader::readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                       Quantity quantity, const dump::Region& region, LoadedNumbers& out) {
+    out.dtype = m_context.source->nativeType(task, entry, quantity);
+    const auto width = static_cast<std::int64_t>(dtypeSize(out.dtype));
+    const std::int64_t sampleBytes = region.count() * width;
+    const auto count = static_cast<std::int64_t>(out.samples.size());
+    out.buffer = m_pool.take(static_cast<std::size_t>(sampleBytes * count));
+    // A few samples per call: a cancellation need not wait for the whole tile.
+    constexpr std::int64_t atOnce = std::int64_t(16) << 20;
+    const std::int64_t step = std::max<std::int64_t>(1, atOnce / sampleBytes);
+    for (std::int64_t s = 0; s < count; s += step) {
+        m_job.checkCancelled();
+        const std::int64_t n = std::min(step, count - s);
+        std::byte* target = out.buffer.data.get() + s * sampleBytes;
+        m_context.source->read(
+            task, entry, quantity,
+            std::span(out.samples).subspan(static_cast<std::size_t>(s), static_cast<std::size_t>(n)),
+            region, out.dtype, target);
+        if (quantity == Quantity::contributions &&
+            anyNegative(target, out.dtype, n * region.count())) {
+            // NaNs with a sign are told apart by the scan for them.
+            std::vector<double> wide(static_cast<std::size_t>(n * region.count()));
+            convertToDouble(target, out.dtype, wide.size(), wide.data());
+            for (std::size_t k = 0; k < wide.size(); ++k) {
+                if (wide[k] < 0) {
+                    const std::int64_t sample =
+                        out.samples[static_cast<std::size_t>(s + static_cast<std::int64_t>(k) /
+                                                                     region.count())];
+                    throw InputError("holds a negative contribution at sample \"" +
+                                         task.samples[static_cast<std::size_t>(sample)].id + "\"",
+                                     m_context.source->file(),
+                                     "tasks/" + task.name + "/contributions/" + entry.name);
+                }
+            }
+        }
+    }
+}
+
+} // namespace qkov::engine

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/Tiles.h"
+
+#include <algorithm>
+
+namespace qkov::engine {
+
+namespace {
+
+std::int64_t sampleCount(const Context& c, std::size_t task, const Need& need) {
+    const TaskSelection& t = c.tasks[task];
+    return static_cast<std::int64_t>(need.all ? t.all.size() : t.selected.size());
+}
+
+/// Bytes that one parameter takes in a tile, all samples and quantities.
+std::int64_t bytesPerNumber(const Context& c, const BundleParameter& p) {
+    const Needs needs = needsOf(c, p);
+    std::int64_t bytes = 0;
+    for (std::size_t t = 0; t < 2; ++t) {
+        for (std::size_t q = 0; q < 2; ++q) {
+            if (needs[t][q].used) {
+                const DType type =
+                    c.source->nativeType(*c.tasks[t].task, *p.entries[t], static_cast<Quantity>(q));
+                bytes += sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
+            }
+        }
+    }
+    return std::max<std::int64_t>(bytes, 1);
+}
+
+bool wholeRows(const Bundle& bundle) {
+    return std::all_of(bundle.units.begin(), bundle.units.end(), [&](const Unit& u) {
+        return u.parts[0].rect.columns == bundle.parameters[0].columns;
+    });
+}
+
+/// The rows that the group's units own of parameter `p`, columns from the leftmost to the rightmost.
+std::vector<dump::Region> regionsOf(const Bundle& bundle, const std::vector<std::size_t>& units,
+                                    std::size_t p) {
+    std::vector<dump::Region> rects;
+    for (const std::size_t u : units) {
+        for (const UnitPart& part : bundle.units[u].parts) {
+            if (part.parameter == p) {
+                rects.push_back(part.rect);
+            }
+        }
+    }
+    std::sort(rects.begin(), rects.end(), [](const dump::Region& a, const dump::Region& b) {
+        return std::pair(a.row, a.column) < std::pair(b.row, b.column);
+    });
+    std::vector<dump::Region> merged;
+    for (const dump::Region& r : rects) {
+        if (!merged.empty() && merged.back().row == r.row && merged.back().rows == r.rows) {
+            auto& m = merged.back(); // side by side: read the rows once
+            m.columns = std::max(m.column + m.columns, r.column + r.columns) - m.column;
+        } else if (!merged.empty() && merged.back().column == r.column &&
+                   merged.back().columns == r.columns &&
+                   merged.back().row + merged.back().rows == r.row) {
+            merged.back().rows += r.rows;
+        } else {
+            merged.push_back(r);
+        }
+    }
+    return merged;
+}
+
+/// Splits regions by rows into tiles of at most `numbers` parameters.
+void addTiles(const std::vector<dump::Region>& regions, std::size_t parameter, std::int64_t numbers,
+              std::vector<TileSpec>& tiles) {
+    for (const dump::Region& r : regions) {
+        const std::int64_t rows = std::clamp<std::int64_t>(numbers / r.columns, 1, r.rows);
+        for (std::int64_t row = 0; row < r.rows; row += rows) {
+            tiles.push_back({parameter,
+                             {r.row + row, std::min(rows, r.rows - row), r.column, r.columns}});
+        }
+    }
+}
+
+} // namespace
+
+Needs needsOf(const Context& c, const BundleParameter& p) {
+    Needs needs{};
+    const bool pooled = c.request.variant == Variant::profile;
+    for (std::size_t t = 0; t < 2; ++t) {
+        if (p.entries[t] == nullptr) {
+            continue;
+        }
+        const auto use = [&](const Operand& o, bool all) {
+            Need& need = needs[t][static_cast<std::size_t>(o.quantity)];
+            need.used = true;
+            need.all = need.all || all;
+        };
+        if (t == 0 || pooled) {
+            use(c.left(*p.entries[t]), false);
+        }
+        if (t == 1 || pooled) {
+            use(c.right(*p.entries[t]), false);
+        }
+        if (pooled) {
+            continue;
+        }
+        const auto fisherTasks = c.fisherTasks();
+        const bool counts = std::find(fisherTasks.begin(), fisherTasks.end(),
+                                      static_cast<int>(t)) != fisherTasks.end();
+        const bool structural =
+            c.needsStructural() || (c.needsBehavioral() && !c.behavioralStored(p.name));
+        if (counts && structural &&
+            c.structuralOrigin(static_cast<int>(t), p.name) == FisherOrigin::computed) {
+            use(Context::contributions(*p.entries[t]), true);
+        }
+    }
+    return needs;
+}
+
+Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t tileBudget) {
+    Plan plan;
+    // Large enough for efficient reads and products, small enough for the reader to keep ahead and
+    // for results to appear early.
+    constexpr std::int64_t comfortable = std::int64_t(192) << 20;
+    const std::int64_t half = std::max<std::int64_t>(tileBudget / 2, 1);
+    plan.passes = c.profile() ? 3 : 2;
+    for (std::size_t b = 0; b < bundles.size(); ++b) {
+        const Bundle& bundle = bundles[b];
+        const std::int64_t bytes = bytesPerNumber(c, bundle.parameters[0]);
+        const auto finish = [&](std::vector<std::size_t> units) {
+            Group g;
+            g.bundle = b;
+            g.units = std::move(units);
+            std::int64_t total = 0;
+            for (std::size_t p = 0; p < bundle.parameters.size(); ++p) {
+                for (const dump::Region& r : regionsOf(bundle, g.units, p)) {
+                    total += r.count() * bytesPerNumber(c, bundle.parameters[p]);
+                }
+            }
+            g.bytes = total;
+            g.resident = total <= half || total <= tileBudget - comfortable;
+            for (std::size_t p = 0; p < bundle.parameters.size(); ++p) {
+                const std::int64_t numbers =
+                    g.resident ? comfortable / bytesPerNumber(c, bundle.parameters[p])
+                               : half / bytesPerNumber(c, bundle.parameters[p]);
+                addTiles(regionsOf(bundle, g.units, p), p, std::max<std::int64_t>(1, numbers),
+                         g.tiles);
+            }
+            plan.readBytes += total * (g.resident ? 1 : plan.passes);
+            plan.groups.push_back(std::move(g));
+        };
+        std::vector<std::size_t> order(bundle.units.size());
+        for (std::size_t u = 0; u < order.size(); ++u) {
+            order[u] = u;
+        }
+        if (!wholeRows(bundle)) {
+            finish(order); // columns: every row is read once for all heads
+            continue;
+        }
+        std::sort(order.begin(), order.end(), [&](std::size_t x, std::size_t y) {
+            return bundle.units[x].parts[0].rect.row < bundle.units[y].parts[0].rect.row;
+        });
+        std::vector<std::size_t> units;
+        std::int64_t size = 0;
+        for (const std::size_t u : order) {
+            const std::int64_t own = bundle.units[u].size * bytes;
+            if (!units.empty() && size + own > std::min(half, comfortable)) {
+                finish(std::move(units));
+                units.clear();
+                size = 0;
+            }
+            units.push_back(u);
+            size += own;
+        }
+        if (!units.empty()) {
+            finish(std::move(units));
+        }
+    }
+    for (const Group& g : plan.groups) {
+        plan.tileBytes = std::max(plan.tileBytes, std::min(tileBudget, g.bytes + std::min(g.bytes, half)));
+    }
+    return plan;
+}
+
+} // namespace qkov::engine

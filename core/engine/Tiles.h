@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What is read when: groups of slices that fit the memory budget, and their tiles, read one ahead.
+// Internal to the engine.
+#pragma once
+
+#include "base/Job.h"
+#include "engine/Context.h"
+
+#include <array>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace qkov::engine {
+
+/// Which numbers of a parameter are needed of one task.
+struct Need {
+    bool used = false;
+    bool all = false; ///< of all samples (behind a Fisher), not only the selected ones
+};
+/// [task][quantity]
+using Needs = std::array<std::array<Need, 2>, 2>;
+Needs needsOf(const Context& context, const BundleParameter& parameter);
+
+struct TileSpec {
+    std::size_t parameter = 0; ///< in the bundle
+    dump::Region region;
+};
+
+/// Slices processed together. Not resident: one pass over the tiles per step of the work.
+struct Group {
+    std::size_t bundle = 0;
+    std::vector<std::size_t> units;
+    std::vector<TileSpec> tiles;
+    bool resident = true;
+    std::int64_t bytes = 0; ///< of all its tiles
+};
+
+struct Plan {
+    std::vector<Group> groups;
+    bool readAhead = true;          ///< the next tiles are read while these are scored
+    std::int64_t tileBytes = 0;     ///< most bytes of tiles that live at once
+    std::int64_t readBytes = 0;     ///< over the whole run, repeated passes included
+    int passes = 1;                 ///< over groups that are not resident
+};
+/// @param tileBudget bytes of tiles that may live at once
+Plan makePlan(const Context& context, const std::vector<Bundle>& bundles, std::int64_t tileBudget);
+
+/// Raw memory that is used again and again: fresh pages cost as much as the scoring.
+class BufferPool {
+  public:
+    struct Buffer {
+        std::unique_ptr<std::byte[]> data;
+        std::size_t capacity = 0;
+    };
+    Buffer take(std::size_t bytes);
+    void give(Buffer buffer);
+
+  private:
+    std::mutex m_mutex;
+    std::vector<Buffer> m_free;
+};
+
+/// One quantity of one task over a tile's region.
+struct LoadedNumbers {
+    bool used = false;
+    DType dtype = DType::f32;
+    std::vector<std::int64_t> samples;  ///< dump indices, the tile's sample axis
+    std::vector<std::int32_t> selected; ///< where the selected samples lie in it
+    BufferPool::Buffer buffer;          ///< dense numbers …
+    std::shared_ptr<const FactorBuffers> factors; ///< … or factors of the whole parameter
+    bool inOut = false;
+    std::unique_ptr<Tile> tile; ///< set by the engine once a backend has it
+};
+
+struct LoadedTile {
+    TileSpec spec;
+    std::array<std::array<LoadedNumbers, 2>, 2> numbers; ///< [task][quantity]
+};
+
+/// Reads the tiles of a plan, in the order in which the engine asks.
+class Loader {
+  public:
+    Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job);
+    ~Loader();
+    Loader(const Loader&) = delete;
+    Loader& operator=(const Loader&) = delete;
+
+    /// Starts reading in the background, if nothing is being read.
+    void ahead(std::size_t bundle, const TileSpec& spec);
+    /// @throws InputError, Cancelled
+    std::unique_ptr<LoadedTile> take(std::size_t bundle, const TileSpec& spec);
+    void recycle(std::unique_ptr<LoadedTile> tile);
+    double readSeconds() const { return m_seconds; }
+    /// Forget factors kept for the next tile of the same parameter.
+    void dropFactors();
+
+  private:
+    std::unique_ptr<LoadedTile> read(std::size_t bundle, const TileSpec& spec);
+    void readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                   Quantity quantity, const dump::Region& region, LoadedNumbers& out);
+
+    const Context& m_context;
+    const std::vector<Bundle>& m_bundles;
+    const Job& m_job;
+    BufferPool m_pool;
+    std::future<std::unique_ptr<LoadedTile>> m_next;
+    std::size_t m_nextBundle = 0;
+    TileSpec m_nextSpec;
+    double m_seconds = 0; ///< spent waiting for numbers
+    struct KeptFactors {
+        const dump::ParameterEntry* entry = nullptr;
+        std::size_t samples = 0;
+        std::shared_ptr<const FactorBuffers> factors;
+    };
+    std::array<KeptFactors, 2> m_factors; ///< per task
+};
+
+} // namespace qkov::engine
