@@ -36,17 +36,20 @@ struct DenseData {
     std::int64_t samples = 0, rows = 0, columns = 0;
 };
 
-/// The same rectangle in factored form: g = Σ_t grad_output_t ⊗ input_t over t < lengths[sample],
-/// [d_out, d_in], or its transpose [d_in, d_out] when inOut. Row-major input [samples, tokens, dIn]
-/// and gradOutput [samples, tokens, dOut]; what lies at or behind a sample's length is ignored.
+/// The same rectangle in factored form: g = Σ_t grad_output_t ⊗ input_t over a sample's tokens,
+/// [d_out, d_in], or its transpose [d_in, d_out] when inOut. Only the features that the rectangle
+/// needs, samples one after the other without padding: row-major input [Σ tokens, inputs] and
+/// gradOutput [Σ tokens, outputs], where inputs is `columns` (`rows` when inOut) and outputs the
+/// other one.
 struct FactorData {
-    DType dtype = DType::f32;
+    DType inputDtype = DType::f32, gradOutputDtype = DType::f32;
     const void* input = nullptr;
     const void* gradOutput = nullptr;
-    const std::int32_t* lengths = nullptr; ///< [samples]
-    std::int64_t samples = 0, tokens = 0, dIn = 0, dOut = 0;
+    const std::int64_t* offsets = nullptr; ///< [samples + 1], first token of each sample, and the end
+    std::int64_t samples = 0, rows = 0, columns = 0;
     bool inOut = false;
-    std::int64_t row = 0, rows = 0, column = 0, columns = 0; ///< of the parameter
+    std::int64_t inputs() const { return inOut ? rows : columns; }
+    std::int64_t outputs() const { return inOut ? columns : rows; }
 };
 
 /// Data given to a backend. What it points to must outlive it (the CPU reads it in place).

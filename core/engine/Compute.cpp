@@ -135,7 +135,6 @@ void Computation::run(std::int64_t shrink) {
         const bool first = g == 0 || plan.groups[g - 1].bundle != group.bundle;
         if (first) {
             states.assign(bundle.units.size(), {});
-            loader.dropFactors();
             m_job.rename("Scoring layer " + std::to_string(bundle.layerRow + 1) + " of " +
                          std::to_string(m_context.layers.size()));
         }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "base/Error.h"
 #include "engine/GradientSource.h"
 
 namespace qkov::engine {
@@ -16,33 +15,55 @@ class DumpSource final : public GradientSource {
     std::filesystem::path file() const override { return m_reader.file(); }
 
     DType nativeType(const dump::TaskInfo&, const dump::ParameterEntry& parameter,
-                     Quantity) const override {
-        return parameter.dtype == DType::f64 ? DType::f64 : DType::f32;
+                     Quantity quantity) const override {
+        if (quantity == Quantity::contributions) {
+            return parameter.storage == dump::Storage::contributions && !parameter.storedContributions
+                       ? parameter.dtype
+                       : parameter.contributionsDtype;
+        }
+        return parameter.storage == dump::Storage::dense ? parameter.dtype : DType::f32;
     }
 
     void read(const dump::TaskInfo& task, const dump::ParameterEntry& parameter, Quantity quantity,
               std::span<const std::int64_t> samples, const dump::Region& region, DType type,
               void* target) const override {
-        const auto as = [&](auto* numbers) {
+        if (type == DType::f64) {
+            auto* numbers = static_cast<double*>(target);
             if (quantity == Quantity::contributions) {
                 m_reader.readContributions(task, parameter.name, samples, region, numbers);
             } else {
                 m_reader.readGradients(task, parameter.name, samples, region, numbers);
             }
-        };
-        if (type == DType::f64) {
-            as(static_cast<double*>(target));
+        } else if (quantity == Quantity::contributions) {
+            m_reader.readRaw(task, parameter.name, dump::Part::contributions, samples, region,
+                             target);
+        } else if (parameter.storage == dump::Storage::dense) {
+            m_reader.readRaw(task, parameter.name, dump::Part::gradients, samples, region, target);
         } else {
-            as(static_cast<float*>(target));
+            m_reader.readGradients(task, parameter.name, samples, region,
+                                   static_cast<float*>(target));
         }
     }
 
-    bool hasFactors(const dump::TaskInfo&, const dump::ParameterEntry&) const override {
-        return false;
+    bool hasFactors(const dump::TaskInfo&, const dump::ParameterEntry& parameter) const override {
+        return parameter.storage == dump::Storage::factored;
     }
-    FactorBuffers readFactors(const dump::TaskInfo&, const dump::ParameterEntry& parameter,
-                              std::span<const std::int64_t>) const override {
-        throw Error("factors of " + parameter.name + " are read as gradients");
+    std::span<const std::int32_t>
+    factorLengths(const dump::TaskInfo& task,
+                  const dump::ParameterEntry& parameter) const override {
+        return m_reader.factorLengths(task, parameter.name);
+    }
+    std::array<DType, 2> factorTypes(const dump::TaskInfo&,
+                                     const dump::ParameterEntry& parameter) const override {
+        return {parameter.dtype, parameter.gradOutputDtype};
+    }
+    void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+                     std::span<const std::int64_t> samples, const dump::Region& region,
+                     void* input, void* gradOutput) const override {
+        const dump::FeatureRange rows{region.row, region.rows};
+        const dump::FeatureRange columns{region.column, region.columns};
+        m_reader.readFactorsRaw(task, parameter.name, samples, parameter.inOut ? rows : columns,
+                                parameter.inOut ? columns : rows, input, gradOutput);
     }
 
     void readFisherElements(const dump::TaskInfo& task, const dump::FisherSet& set,

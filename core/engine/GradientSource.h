@@ -5,6 +5,7 @@
 #include "dump/DumpReader.h"
 #include "engine/Backend.h"
 
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
@@ -15,14 +16,6 @@
 namespace qkov::engine {
 
 enum class Quantity : std::uint8_t { gradients, contributions };
-
-/// Factors of some samples, owned. See FactorData for the shapes.
-struct FactorBuffers {
-    DType dtype = DType::f32;
-    std::vector<std::byte> input, gradOutput;
-    std::vector<std::int32_t> lengths;
-    std::int64_t tokens = 0, dIn = 0, dOut = 0;
-};
 
 /// Read-only, safe to use from several threads.
 class GradientSource {
@@ -45,9 +38,16 @@ class GradientSource {
     /// True when readFactors() serves this parameter.
     virtual bool hasFactors(const dump::TaskInfo& task,
                             const dump::ParameterEntry& parameter) const = 0;
-    virtual FactorBuffers readFactors(const dump::TaskInfo& task,
-                                      const dump::ParameterEntry& parameter,
-                                      std::span<const std::int64_t> samples) const = 0;
+    /// Tokens of each sample of the task: [n].
+    virtual std::span<const std::int32_t>
+    factorLengths(const dump::TaskInfo& task, const dump::ParameterEntry& parameter) const = 0;
+    /// Types in which readFactors() delivers: input, grad_output.
+    virtual std::array<DType, 2> factorTypes(const dump::TaskInfo& task,
+                                             const dump::ParameterEntry& parameter) const = 0;
+    /// Factors as FactorData lays them out, restricted to the features that `region` needs.
+    virtual void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+                             std::span<const std::int64_t> samples, const dump::Region& region,
+                             void* input, void* gradOutput) const = 0;
 
     /// As in DumpReader.
     virtual void readFisherElements(const dump::TaskInfo& task, const dump::FisherSet& set,

@@ -154,22 +154,17 @@ ActiveTile GroupRun::activate(std::size_t index) {
                     continue;
                 }
                 const auto samples = static_cast<std::int64_t>(numbers.samples.size());
-                if (numbers.factors) {
-                    const FactorBuffers& f = *numbers.factors;
+                if (numbers.factored) {
                     FactorData data;
-                    data.dtype = f.dtype;
-                    data.input = f.input.data();
-                    data.gradOutput = f.gradOutput.data();
-                    data.lengths = f.lengths.data();
+                    data.inputDtype = numbers.factorTypes[0];
+                    data.gradOutputDtype = numbers.factorTypes[1];
+                    data.input = numbers.buffer.data.get();
+                    data.gradOutput = numbers.gradOutput.data.get();
+                    data.offsets = numbers.offsets.data();
                     data.samples = samples;
-                    data.tokens = f.tokens;
-                    data.dIn = f.dIn;
-                    data.dOut = f.dOut;
-                    data.inOut = numbers.inOut;
-                    data.row = region.row;
                     data.rows = region.rows;
-                    data.column = region.column;
                     data.columns = region.columns;
+                    data.inOut = numbers.inOut;
                     numbers.tile = m_run.backend.load(data, m_run.job);
                 } else {
                     numbers.tile = m_run.backend.load(DenseData{numbers.dtype,

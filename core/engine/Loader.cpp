@@ -106,11 +106,10 @@ void Loader::recycle(std::unique_ptr<LoadedTile> tile) {
         for (LoadedNumbers& numbers : task) {
             numbers.tile.reset();
             m_pool.give(std::move(numbers.buffer));
+            m_pool.give(std::move(numbers.gradOutput));
         }
     }
 }
-
-void Loader::dropFactors() { m_factors = {}; }
 
 std::unique_ptr<LoadedTile> Loader::read(std::size_t bundle, const TileSpec& spec) {
     auto tile = std::make_unique<LoadedTile>();
@@ -142,22 +141,46 @@ std::unique_ptr<LoadedTile> Loader::read(std::size_t bundle, const TileSpec& spe
             const auto quantity = static_cast<Quantity>(q);
             if (quantity == Quantity::gradients &&
                 m_context.source->hasFactors(*selection.task, entry)) {
-                KeptFactors& kept = m_factors[t];
-                if (kept.entry != &entry || kept.samples != out.samples.size()) {
-                    kept = {&entry, out.samples.size(),
-                            std::make_shared<const FactorBuffers>(m_context.source->readFactors(
-                                *selection.task, entry, out.samples))};
-                }
-                out.factors = kept.factors;
-                out.dtype = DType::f32;
-                const auto* info = m_context.source->layout().find(parameter.name);
-                out.inOut = info != nullptr && info->inOut;
+                readFactors(*selection.task, entry, spec.region, out);
             } else {
                 readDense(*selection.task, entry, quantity, spec.region, out);
             }
         }
     }
     return tile;
+}
+
+void Loader::readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                         const dump::Region& region, LoadedNumbers& out) {
+    const std::span<const std::int32_t> lengths = m_context.source->factorLengths(task, entry);
+    out.factored = true;
+    out.inOut = entry.inOut;
+    out.factorTypes = m_context.source->factorTypes(task, entry);
+    out.dtype = DType::f32;
+    out.offsets = {0};
+    for (const std::int64_t s : out.samples) {
+        out.offsets.push_back(out.offsets.back() + lengths[static_cast<std::size_t>(s)]);
+    }
+    const std::int64_t inputBytes = (entry.inOut ? region.rows : region.columns) *
+                                    static_cast<std::int64_t>(dtypeSize(out.factorTypes[0]));
+    const std::int64_t outputBytes = (entry.inOut ? region.columns : region.rows) *
+                                     static_cast<std::int64_t>(dtypeSize(out.factorTypes[1]));
+    out.buffer = m_pool.take(static_cast<std::size_t>(out.offsets.back() * inputBytes));
+    out.gradOutput = m_pool.take(static_cast<std::size_t>(out.offsets.back() * outputBytes));
+    constexpr std::int64_t atOnce = std::int64_t(16) << 20;
+    std::size_t s = 0;
+    while (s < out.samples.size()) {
+        m_job.checkCancelled();
+        std::size_t end = s + 1;
+        while (end < out.samples.size() &&
+               (out.offsets[end + 1] - out.offsets[s]) * (inputBytes + outputBytes) <= atOnce) {
+            ++end;
+        }
+        m_context.source->readFactors(task, entry, std::span(out.samples).subspan(s, end - s),
+                                      region, out.buffer.data.get() + out.offsets[s] * inputBytes,
+                                      out.gradOutput.data.get() + out.offsets[s] * outputBytes);
+        s = end;
+    }
 }
 
 void Loader::readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry,

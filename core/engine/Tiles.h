@@ -68,8 +68,11 @@ struct LoadedNumbers {
     DType dtype = DType::f32;
     std::vector<std::int64_t> samples;  ///< dump indices, the tile's sample axis
     std::vector<std::int32_t> selected; ///< where the selected samples lie in it
-    BufferPool::Buffer buffer;          ///< dense numbers …
-    std::shared_ptr<const FactorBuffers> factors; ///< … or factors of the whole parameter
+    BufferPool::Buffer buffer;          ///< dense numbers, or input factors
+    bool factored = false;
+    std::array<DType, 2> factorTypes{};
+    BufferPool::Buffer gradOutput;
+    std::vector<std::int64_t> offsets;  ///< of the samples' tokens
     bool inOut = false;
     std::unique_ptr<Tile> tile; ///< set by the engine once a backend has it
 };
@@ -93,13 +96,13 @@ class Loader {
     std::unique_ptr<LoadedTile> take(std::size_t bundle, const TileSpec& spec);
     void recycle(std::unique_ptr<LoadedTile> tile);
     double readSeconds() const { return m_seconds; }
-    /// Forget factors kept for the next tile of the same parameter.
-    void dropFactors();
 
   private:
     std::unique_ptr<LoadedTile> read(std::size_t bundle, const TileSpec& spec);
     void readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
                    Quantity quantity, const dump::Region& region, LoadedNumbers& out);
+    void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                     const dump::Region& region, LoadedNumbers& out);
 
     const Context& m_context;
     const std::vector<Bundle>& m_bundles;
@@ -109,12 +112,6 @@ class Loader {
     std::size_t m_nextBundle = 0;
     TileSpec m_nextSpec;
     double m_seconds = 0; ///< spent waiting for numbers
-    struct KeptFactors {
-        const dump::ParameterEntry* entry = nullptr;
-        std::size_t samples = 0;
-        std::shared_ptr<const FactorBuffers> factors;
-    };
-    std::array<KeptFactors, 2> m_factors; ///< per task
 };
 
 } // namespace qkov::engine

@@ -152,35 +152,39 @@ std::unique_ptr<Tile> CpuBackend::load(const FactorData& data, const Job& job) {
     const std::int64_t size = data.rows * data.columns;
     tile->rebuilt.assign(static_cast<std::size_t>(data.samples * size), 0.0f);
     tile->values = reinterpret_cast<const char*>(tile->rebuilt.data());
-    const std::int64_t width = static_cast<std::int64_t>(dtypeSize(data.dtype));
-    const int type = typeNumber(data.dtype);
     // Rows follow grad_output for Linear and input for Conv1D.
-    const char* rowSource = static_cast<const char*>(data.inOut ? data.input : data.gradOutput);
-    const char* columnSource = static_cast<const char*>(data.inOut ? data.gradOutput : data.input);
-    const std::int64_t rowStride = data.inOut ? data.dIn : data.dOut;
-    const std::int64_t columnStride = data.inOut ? data.dOut : data.dIn;
+    struct Factor {
+        const char* values;
+        int type;
+        std::int64_t width, features;
+        const char* at(std::int64_t token) const { return values + token * features * width; }
+    };
+    const Factor input{static_cast<const char*>(data.input), typeNumber(data.inputDtype),
+                       static_cast<std::int64_t>(dtypeSize(data.inputDtype)), data.inputs()};
+    const Factor output{static_cast<const char*>(data.gradOutput),
+                        typeNumber(data.gradOutputDtype),
+                        static_cast<std::int64_t>(dtypeSize(data.gradOutputDtype)),
+                        data.outputs()};
+    const Factor& rowFactor = data.inOut ? input : output;
+    const Factor& columnFactor = data.inOut ? output : input;
     parallelFor(static_cast<std::size_t>(data.samples), m_threads, [&](std::size_t s, int w) {
         Worker& worker = m_workers[static_cast<std::size_t>(w)];
-        const auto sample = static_cast<std::int64_t>(s);
-        const std::int64_t tokens = std::clamp<std::int64_t>(data.lengths[s], 0, data.tokens);
         // A few tokens at a time: their rows and the target's rows stay close, and long sequences
         // are cancelled soon.
         constexpr std::int64_t step = 128;
         float* rows = worker.a.reserve(step * data.rows);
         float* columns = worker.b.reserve(step * data.columns);
-        for (std::int64_t t0 = 0; t0 < tokens; t0 += step) {
+        const int identity = changeNumber(Transform::identity);
+        for (std::int64_t t = data.offsets[s]; t < data.offsets[s + 1]; t += step) {
             job.checkCancelled();
-            const std::int64_t n = std::min(step, tokens - t0);
-            for (std::int64_t t = 0; t < n; ++t) {
-                const std::int64_t token = sample * data.tokens + t0 + t;
-                m_kernels.pack(rowSource + (token * rowStride + data.row) * width, type, data.rows,
-                               1, changeNumber(Transform::identity), nullptr, rows + t * data.rows);
-                m_kernels.pack(columnSource + (token * columnStride + data.column) * width, type,
-                               data.columns, 1, changeNumber(Transform::identity), nullptr,
-                               columns + t * data.columns);
-            }
+            const std::int64_t n = std::min(step, data.offsets[s + 1] - t);
+            m_kernels.pack(rowFactor.at(t), rowFactor.type, n * data.rows, 1, identity, nullptr,
+                           rows);
+            m_kernels.pack(columnFactor.at(t), columnFactor.type, n * data.columns, 1, identity,
+                           nullptr, columns);
             m_kernels.outer(rows, data.rows, data.rows, columns, data.columns, data.columns, n,
-                            tile->rebuilt.data() + sample * size, data.columns);
+                            tile->rebuilt.data() + static_cast<std::int64_t>(s) * size,
+                            data.columns);
         }
     });
     return tile;
