@@ -45,7 +45,8 @@ struct FactorData {
     DType inputDtype = DType::f32, gradOutputDtype = DType::f32;
     const void* input = nullptr;
     const void* gradOutput = nullptr;
-    const std::int64_t* offsets = nullptr; ///< [samples + 1], first token of each sample, and the end
+    const std::int64_t* offsets =
+        nullptr; ///< [samples + 1], first token of each sample, and the end
     std::int64_t samples = 0, rows = 0, columns = 0;
     bool inOut = false;
     std::int64_t inputs() const { return inOut ? rows : columns; }
@@ -108,8 +109,8 @@ struct ScoreCall {
     Transform transformB = Transform::absolute;
     const double* scaleA = nullptr; ///< [nA]
     const double* scaleB = nullptr; ///< [nB]
-    /// One per requested weighting (1 to 3, usually one per normalization mode), ≥ 0, row-major over
-    /// the part; null: weight 1 everywhere.
+    /// One per requested weighting (1 to 3, usually one per normalization mode), ≥ 0, row-major
+    /// over the part; null: weight 1 everywhere.
     std::vector<const float*> weights;
     double* scores = nullptr; ///< [weights][nA][nB], accumulated
     /// Optional Σ_k weights[m][k] · x² and y² (for `cosine`): [weights][nA], [weights][nB],
@@ -147,7 +148,8 @@ class OutOfTileMemory : public Error {
 /// @param threads 0: all cores
 std::unique_ptr<Backend> makeCpuBackend(int threads);
 
-/// The device names of ScoreRequest: "cpu", "cuda", "cuda:1", "auto" (CUDA when it works, else CPU).
+/// The device names of ScoreRequest: "cpu", "cuda", "cuda:1", "auto" (CUDA when it works, else
+/// CPU).
 /// @throws UsageError unknown name, or a device this machine or build lacks
 std::unique_ptr<Backend> makeBackend(const std::string& device, int threads, Precision precision);
 

@@ -78,9 +78,9 @@ void addUnits(Context& c, Bundle& bundle, const model::ParameterInfo& parameter,
         const std::int64_t head = shared ? shape.kvHead(h) : h;
         const auto column = std::find(c.heads.begin(), c.heads.end(), h);
         const bool wanted = column != c.heads.end();
-        const auto known = std::find_if(bundle.units.begin() + static_cast<std::ptrdiff_t>(first),
-                                        bundle.units.end(),
-                                        [&](const Unit& u) { return u.head == head; });
+        const auto known =
+            std::find_if(bundle.units.begin() + static_cast<std::ptrdiff_t>(first),
+                         bundle.units.end(), [&](const Unit& u) { return u.head == head; });
         if (known != bundle.units.end()) {
             if (wanted) {
                 known->columns.push_back(static_cast<std::size_t>(column - c.heads.begin()));
@@ -195,8 +195,7 @@ std::vector<Bundle> makeBundles(Context& c) {
                     bundle.parameters.push_back(std::move(bias));
                 } else {
                     c.missing.push_back(p.name + ": its bias is " +
-                                        (p.bias.empty() ? "not in the dump"
-                                                        : "not in " + lacking) +
+                                        (p.bias.empty() ? "not in the dump" : "not in " + lacking) +
                                         "; scored without it");
                 }
             }

@@ -37,8 +37,7 @@ class Computation {
         , m_job(job)
         , m_partial(partial)
         , m_bundles(makeBundles(m_context))
-        , m_results(m_context.modes.size(),
-                    std::vector<SharedLayer>(m_context.layers.size())) {}
+        , m_results(m_context.modes.size(), std::vector<SharedLayer>(m_context.layers.size())) {}
 
     /// @param shrink divides the memory for tiles, after a device ran out of it
     void run(std::int64_t shrink);
@@ -172,8 +171,7 @@ LayerScores& Computation::openLayer(std::size_t mode, Block block) {
     return open;
 }
 
-void Computation::finishBundle(RunContext& run, std::size_t index,
-                               std::vector<UnitState>& states) {
+void Computation::finishBundle(RunContext& run, std::size_t index, std::vector<UnitState>& states) {
     const Bundle& bundle = m_bundles[index];
     if (m_context.needsBehavioral() && !m_context.profile() &&
         !m_context.behavioralStored(bundle.parameters[0].name)) {
@@ -222,8 +220,8 @@ void Computation::finishBundle(RunContext& run, std::size_t index,
         }
         states[u] = {};
     }
-    const bool last = index + 1 == m_bundles.size() ||
-                      m_bundles[index + 1].layerRow != bundle.layerRow;
+    const bool last =
+        index + 1 == m_bundles.size() || m_bundles[index + 1].layerRow != bundle.layerRow;
     if (last) {
         finishLayer(bundle.layerRow);
         if (m_partial) {
@@ -237,8 +235,9 @@ void Computation::finishLayer(std::size_t row) {
         if (m_results[m][row]) {
             continue;
         }
-        m_results[m][row] = m_open.empty() ? std::make_shared<const LayerScores>()
-                                           : std::make_shared<const LayerScores>(std::move(m_open[m]));
+        m_results[m][row] = m_open.empty()
+                                ? std::make_shared<const LayerScores>()
+                                : std::make_shared<const LayerScores>(std::move(m_open[m]));
     }
     m_open.clear();
 }
@@ -246,8 +245,8 @@ void Computation::finishLayer(std::size_t row) {
 std::vector<std::shared_ptr<const Scores>> Computation::results() const {
     std::vector<std::shared_ptr<const Scores>> out;
     for (std::size_t m = 0; m < m_results.size(); ++m) {
-        auto header = std::make_shared<ScoreHeader>(makeHeader(
-            m_context, m_context.modes[m], m_pooledPairs, m_backend.description()));
+        auto header = std::make_shared<ScoreHeader>(
+            makeHeader(m_context, m_context.modes[m], m_pooledPairs, m_backend.description()));
         header->readSeconds = m_readSeconds;
         header->computeSeconds = m_computeSeconds;
         header->totalSeconds = seconds(m_start);
@@ -270,10 +269,9 @@ computeAll(const GradientSource& source, const ScoreRequest& request,
         for (std::size_t t = 0; t < 2; ++t) {
             for (const std::int64_t s : excluded[t]) {
                 const dump::TaskInfo& task = *context.tasks[t].task;
-                context.notes.push_back("Left out sample \"" +
-                                        task.samples[static_cast<std::size_t>(s)].id +
-                                        "\" of task \"" + task.name +
-                                        "\": its gradients hold NaN or infinity.");
+                context.notes.push_back(
+                    "Left out sample \"" + task.samples[static_cast<std::size_t>(s)].id +
+                    "\" of task \"" + task.name + "\": its gradients hold NaN or infinity.");
             }
         }
     }

@@ -40,27 +40,27 @@ std::shared_ptr<const Scores> computePooled(const GradientSource& source,
 /// What a computation would read and need.
 struct Explanation {
     std::string device;
-    std::int64_t slices = 0;      ///< distinct head slices that are scored
-    std::int64_t parameters = 0;  ///< in them
+    std::int64_t slices = 0;     ///< distinct head slices that are scored
+    std::int64_t parameters = 0; ///< in them
     std::int64_t readBytes = 0;
-    double flops = 0;             ///< of the products
-    std::int64_t peakBytes = 0;   ///< beyond what the program takes anyway
+    double flops = 0;           ///< of the products
+    std::int64_t peakBytes = 0; ///< beyond what the program takes anyway
     std::int64_t tileBytes = 0, resultBytes = 0;
     std::int64_t groups = 0, repeatedGroups = 0; ///< the latter are read once per pass
-    double seconds = 0;           ///< predicted from a short measurement of this machine
-    std::string text;             ///< the same as lines for people
+    double seconds = 0; ///< predicted from a short measurement of this machine
+    std::string text;   ///< the same as lines for people
 };
 Explanation explain(const GradientSource& source, const ScoreRequest& request,
                     const std::vector<Mode>& modes = {});
 
 /// One pair, one head, the four blocks, with the numbers behind it.
 struct PairBlock {
-    double score = 0;  ///< NaN when missing
+    double score = 0; ///< NaN when missing
     std::int64_t parameters = 0;
-    double normI = 0, normJ = 0;      ///< ‖g_i‖₂, ‖g_j‖₂ over S
-    double cosine = 0;                ///< of g_i, g_j over S; NaN when signs are unknown
-    double signAgreement = 0;         ///< share of parameters with g_i g_j > 0 among non-zero products
-    double topShare = 0;              ///< share of the score carried by the top 1% of parameters
+    double normI = 0, normJ = 0; ///< ‖g_i‖₂, ‖g_j‖₂ over S
+    double cosine = 0;           ///< of g_i, g_j over S; NaN when signs are unknown
+    double signAgreement = 0;    ///< share of parameters with g_i g_j > 0 among non-zero products
+    double topShare = 0;         ///< share of the score carried by the top 1% of parameters
     CellHealth fisher{};
 };
 struct PairResult {

@@ -40,8 +40,9 @@ std::vector<std::int64_t> selectNumbers(const std::vector<std::int64_t>& wanted,
     out.erase(std::unique(out.begin(), out.end()), out.end());
     for (const std::int64_t i : out) {
         if (i < 0 || i >= count) {
-            throw UsageError(std::string(what) + " " + std::to_string(i) + " is out of range; the " +
-                             "model has 0 to " + std::to_string(count - 1));
+            throw UsageError(std::string(what) + " " + std::to_string(i) +
+                             " is out of range; the " + "model has 0 to " +
+                             std::to_string(count - 1));
         }
     }
     return out;
@@ -138,8 +139,8 @@ void settleModes(Context& c) {
     }
     for (const Mode m : c.modes) {
         if (m != Mode::structural && !able) {
-            throw InputError("mode " + name(m) + " needs head types or a behavioral Fisher", c.source->file(),
-                             "head_types",
+            throw InputError("mode " + name(m) + " needs head types or a behavioral Fisher",
+                             c.source->file(), "head_types",
                              "collect again with --head-types, or use --mode structural");
         }
     }
@@ -167,9 +168,8 @@ void settleModes(Context& c) {
             }
         }
     }
-    c.estimator = r.estimator.value_or(used.contains("mean") && !used.contains("ema")
-                                           ? Estimator::mean
-                                           : Estimator::ema);
+    c.estimator = r.estimator.value_or(
+        used.contains("mean") && !used.contains("ema") ? Estimator::mean : Estimator::ema);
     if (wasOpen && used.size() > 1) {
         c.notes.push_back("The two tasks' Fishers come from different estimators.");
     }

@@ -80,7 +80,7 @@ struct Context {
     std::vector<std::string> missing;
 
     bool profile() const { return request.variant == Variant::profile; }
-    bool needsStructural() const;  ///< element by element, for scoring
+    bool needsStructural() const; ///< element by element, for scoring
     bool needsBehavioral() const;
     /// Tasks whose Fisher counts: {0}, {1} or both.
     std::vector<int> fisherTasks() const;

@@ -17,7 +17,8 @@ class DumpSource final : public GradientSource {
     DType nativeType(const dump::TaskInfo&, const dump::ParameterEntry& parameter,
                      Quantity quantity) const override {
         if (quantity == Quantity::contributions) {
-            return parameter.storage == dump::Storage::contributions && !parameter.storedContributions
+            return parameter.storage == dump::Storage::contributions &&
+                           !parameter.storedContributions
                        ? parameter.dtype
                        : parameter.contributionsDtype;
         }
@@ -58,8 +59,8 @@ class DumpSource final : public GradientSource {
         return {parameter.dtype, parameter.gradOutputDtype};
     }
     void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
-                     std::span<const std::int64_t> samples, const dump::Region& region,
-                     void* input, void* gradOutput) const override {
+                     std::span<const std::int64_t> samples, const dump::Region& region, void* input,
+                     void* gradOutput) const override {
         const dump::FeatureRange rows{region.row, region.rows};
         const dump::FeatureRange columns{region.column, region.columns};
         m_reader.readFactorsRaw(task, parameter.name, samples, parameter.inOut ? rows : columns,

@@ -12,7 +12,8 @@ namespace qkov::engine {
 namespace {
 
 std::vector<double> read(const Context& c, const Bundle& bundle, const Unit& unit, int task,
-                         std::int64_t sample, const std::function<Operand(std::size_t)>& operandOf) {
+                         std::int64_t sample,
+                         const std::function<Operand(std::size_t)>& operandOf) {
     const TaskSelection& selection = c.tasks[static_cast<std::size_t>(task)];
     std::vector<double> values(static_cast<std::size_t>(unit.size));
     for (const UnitPart& part : unit.parts) {
@@ -23,10 +24,9 @@ std::vector<double> read(const Context& c, const Bundle& bundle, const Unit& uni
         c.source->read(*selection.task, entry, operand.quantity, std::span(&sample, 1), part.rect,
                        DType::f64, target);
         const double factor =
-            operand.tokens
-                ? std::sqrt(double(
-                      selection.task->samples[static_cast<std::size_t>(sample)].tokens))
-                : 1;
+            operand.tokens ? std::sqrt(double(
+                                 selection.task->samples[static_cast<std::size_t>(sample)].tokens))
+                           : 1;
         for (std::int64_t k = 0; k < part.rect.count(); ++k) {
             double& v = target[k];
             switch (operand.transform) {
@@ -85,15 +85,13 @@ std::vector<double> exactStructural(const Context& c, const Bundle& bundle, cons
         }
         for (std::size_t i = 0; i < all.size(); ++i) {
             job.checkCancelled();
-            const std::vector<double> contributions =
-                readContributions(c, bundle, unit, t, all[i]);
+            const std::vector<double> contributions = readContributions(c, bundle, unit, t, all[i]);
             for (const UnitPart& part : unit.parts) {
                 if (!computed(part)) {
                     continue;
                 }
-                const double w =
-                    weights[i] *
-                    c.fisherShare(t, "structural", bundle.parameters[part.parameter].name);
+                const double w = weights[i] * c.fisherShare(t, "structural",
+                                                            bundle.parameters[part.parameter].name);
                 for (std::int64_t k = part.offset; k < part.offset + part.rect.count(); ++k) {
                     fisher[static_cast<std::size_t>(k)] +=
                         w * contributions[static_cast<std::size_t>(k)];

@@ -15,8 +15,8 @@ namespace {
 
 /// A slice's share of a tile.
 struct View {
-    std::size_t unit = 0;  ///< in the bundle
-    TilePart part;         ///< within the tile
+    std::size_t unit = 0;    ///< in the bundle
+    TilePart part;           ///< within the tile
     std::int64_t offset = 0; ///< of its numbers in the unit
 };
 
@@ -121,10 +121,10 @@ std::vector<View> GroupRun::viewsOf(const TileSpec& spec) const {
             if (first >= last) {
                 continue;
             }
-            views.push_back({u,
-                             {first - r.row, last - first, part.rect.column - r.column,
-                              part.rect.columns},
-                             part.offset + (first - part.rect.row) * part.rect.columns});
+            views.push_back(
+                {u,
+                 {first - r.row, last - first, part.rect.column - r.column, part.rect.columns},
+                 part.offset + (first - part.rect.row) * part.rect.columns});
         }
     }
     return views;
@@ -167,10 +167,10 @@ ActiveTile GroupRun::activate(std::size_t index) {
                     data.inOut = numbers.inOut;
                     numbers.tile = m_run.backend.load(data, m_run.job);
                 } else {
-                    numbers.tile = m_run.backend.load(DenseData{numbers.dtype,
-                                                                numbers.buffer.data.get(), samples,
-                                                                region.rows, region.columns},
-                                                      m_run.job);
+                    numbers.tile =
+                        m_run.backend.load(DenseData{numbers.dtype, numbers.buffer.data.get(),
+                                                     samples, region.rows, region.columns},
+                                           m_run.job);
                 }
                 Statistics& statistics = tile.statistics[t][q];
                 statistics.assign(tile.views.size(),
@@ -242,15 +242,15 @@ void GroupRun::reportNonFinite(int task, Quantity quantity, const std::string& p
         if (!std::isfinite(values[k])) {
             const auto at = static_cast<std::int64_t>(k);
             what = std::isnan(values[k]) ? "NaN" : "infinity";
-            where = ", index [" + std::to_string(region.row + at / region.columns) +
-                    (entry.shape.size() > 1
-                         ? ", " + std::to_string(region.column + at % region.columns)
-                         : "") +
-                    "]";
+            where =
+                ", index [" + std::to_string(region.row + at / region.columns) +
+                (entry.shape.size() > 1 ? ", " + std::to_string(region.column + at % region.columns)
+                                        : "") +
+                "]";
             break;
         }
     }
-    const char* folder = quantity == Quantity::contributions ? "contributions/"
+    const char* folder = quantity == Quantity::contributions        ? "contributions/"
                          : entry.storage == dump::Storage::factored ? "factors/"
                                                                     : "gradients/";
     throw InputError("holds " + what + " at sample \"" +
@@ -349,7 +349,8 @@ void GroupRun::collectSums(const ActiveTile& tile) {
         }
     };
     for (const SideSamples& side : m_run.left) {
-        collect(side, m_context.left(*parameterOf(tile).entries[static_cast<std::size_t>(side.task)]),
+        collect(side,
+                m_context.left(*parameterOf(tile).entries[static_cast<std::size_t>(side.task)]),
                 true);
     }
     for (const SideSamples& side : m_run.right) {
@@ -393,9 +394,8 @@ void GroupRun::addFisher(const ActiveTile& tile) {
             }
             if (m_context.profile()) {
                 // x_u / N' = C_u / (Σ C_u · N'), over the samples with anything in this slice.
-                const double used = static_cast<double>(
-                    std::count_if(state.sumsLeft.begin(), state.sumsLeft.end(),
-                                  [](double s) { return s > 0; }));
+                const double used = static_cast<double>(std::count_if(
+                    state.sumsLeft.begin(), state.sumsLeft.end(), [](double s) { return s > 0; }));
                 std::size_t offset = 0;
                 for (const SideSamples& side : m_run.left) {
                     offset = side.task == task ? side.offset : offset;
@@ -569,16 +569,14 @@ void GroupRun::score(const ActiveTile& tile) {
                     m_context.left(*parameter.entries[static_cast<std::size_t>(l.task)]);
                 const Operand b =
                     m_context.right(*parameter.entries[static_cast<std::size_t>(r.task)]);
-                const bool any =
-                    side(l, a, work->scaleA, work->undoA, call.a, call.samplesA);
+                const bool any = side(l, a, work->scaleA, work->undoA, call.a, call.samplesA);
                 state.leftNonzero = state.leftNonzero || any;
                 side(r, b, work->scaleB, work->undoB, call.b, call.samplesB);
                 for (std::size_t m = 0; m < modes; ++m) {
                     const bool settled =
-                        !m_context.profile() &&
-                        (degenerate(m_context.modes[m], state.fisher,
-                                    m_context.request.regularization) ||
-                         lacksBehavioral(m_context.modes[m], state.fisher));
+                        !m_context.profile() && (degenerate(m_context.modes[m], state.fisher,
+                                                            m_context.request.regularization) ||
+                                                 lacksBehavioral(m_context.modes[m], state.fisher));
                     if (m_exact[view.unit][m] || settled) {
                         continue;
                     }
@@ -621,8 +619,8 @@ void GroupRun::score(const ActiveTile& tile) {
             const std::size_t m = work->modes[s];
             const double weight = std::ldexp(1.0, m_shifts[work->unit][m]);
             for (std::size_t i = 0; i < nA; ++i) {
-                double* row = state.scores[m].data() +
-                              (work->left->offset + i) * m_run.nRight + work->right->offset;
+                double* row = state.scores[m].data() + (work->left->offset + i) * m_run.nRight +
+                              work->right->offset;
                 const double* from = work->scores.data() + (s * nA + i) * nB;
                 const double factor = weight * work->undoA[i];
                 for (std::size_t j = 0; j < nB; ++j) {
@@ -647,9 +645,9 @@ void GroupRun::scoreExactly() {
             if (!m_exact[u][m]) {
                 continue;
             }
-            ExactProducts p = exactProducts(m_context, m_bundle, m_bundle.units[u], m_run.left,
-                                            m_run.right, m_run.nLeft, m_run.nRight,
-                                            m_exactWeights[u][m], m_run.job);
+            ExactProducts p =
+                exactProducts(m_context, m_bundle, m_bundle.units[u], m_run.left, m_run.right,
+                              m_run.nLeft, m_run.nRight, m_exactWeights[u][m], m_run.job);
             m_states[u].scores[m] = std::move(p.scores);
             m_states[u].normsLeft[m] = std::move(p.normsLeft);
             m_states[u].normsRight[m] = std::move(p.normsRight);
@@ -689,7 +687,9 @@ void GroupRun::run(const std::function<void()>& readAhead) {
 
 } // namespace
 
-int passCount(const Context& context) { return context.profile() ? 3 : 2; }
+int passCount(const Context& context) {
+    return context.profile() ? 3 : 2;
+}
 
 void runGroup(RunContext& run, const Group& group, std::vector<UnitState>& states,
               const std::function<void()>& readAhead) {

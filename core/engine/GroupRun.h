@@ -17,11 +17,11 @@ struct UnitState {
     UnitFisher fisher;
     bool coversLeft = false;  ///< zero Fisher here means zero contributions on the left
     bool leftNonzero = false; ///< some selected left sample has a non-zero number
-    std::vector<double> sumsLeft, sumsRight;         ///< profile: Σ x, Σ y per sample
-    std::vector<std::vector<double>> scores;         ///< per mode [nLeft · nRight], before factors
+    std::vector<double> sumsLeft, sumsRight; ///< profile: Σ x, Σ y per sample
+    std::vector<std::vector<double>> scores; ///< per mode [nLeft · nRight], before factors
     std::vector<std::vector<double>> normsLeft, normsRight;
-    std::vector<double> factors;                     ///< per mode, what is known of them
-    std::vector<CellHealth> health;                  ///< per mode; behavioral values come later
+    std::vector<double> factors;    ///< per mode, what is known of them
+    std::vector<CellHealth> health; ///< per mode; behavioral values come later
 };
 
 /// What all groups of a run share.

@@ -96,8 +96,7 @@ std::unique_ptr<LoadedTile> Loader::take(std::size_t bundle, const TileSpec& spe
     if (!tile) {
         tile = read(bundle, spec);
     }
-    m_seconds +=
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    m_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return tile;
 }
 
@@ -199,7 +198,8 @@ void Loader::readDense(const dump::TaskInfo& task, const dump::ParameterEntry& e
         std::byte* target = out.buffer.data.get() + s * sampleBytes;
         m_context.source->read(
             task, entry, quantity,
-            std::span(out.samples).subspan(static_cast<std::size_t>(s), static_cast<std::size_t>(n)),
+            std::span(out.samples)
+                .subspan(static_cast<std::size_t>(s), static_cast<std::size_t>(n)),
             region, out.dtype, target);
         if (quantity == Quantity::contributions &&
             anyNegative(target, out.dtype, n * region.count())) {
@@ -208,9 +208,8 @@ void Loader::readDense(const dump::TaskInfo& task, const dump::ParameterEntry& e
             convertToDouble(target, out.dtype, wide.size(), wide.data());
             for (std::size_t k = 0; k < wide.size(); ++k) {
                 if (wide[k] < 0) {
-                    const std::int64_t sample =
-                        out.samples[static_cast<std::size_t>(s + static_cast<std::int64_t>(k) /
-                                                                     region.count())];
+                    const std::int64_t sample = out.samples[static_cast<std::size_t>(
+                        s + static_cast<std::int64_t>(k) / region.count())];
                     throw InputError("holds a negative contribution at sample \"" +
                                          task.samples[static_cast<std::size_t>(sample)].id + "\"",
                                      m_context.source->file(),

@@ -198,12 +198,13 @@ void readStoredBehavioral(const Context& c, const Bundle& bundle, const Unit& un
 
 void summarizeStructural(UnitFisher& f) {
     f.structuralSum = std::accumulate(f.structural.begin(), f.structural.end(), 0.0);
-    f.structuralConstant =
-        std::all_of(f.structural.begin(), f.structural.end(),
-                    [&](double v) { return v == f.structural.front(); });
+    f.structuralConstant = std::all_of(f.structural.begin(), f.structural.end(),
+                                       [&](double v) { return v == f.structural.front(); });
 }
 
-double weightPower(Variant variant) { return variant == Variant::natural ? 1.5 : 1.0; }
+double weightPower(Variant variant) {
+    return variant == Variant::natural ? 1.5 : 1.0;
+}
 
 ElementWeights elementWeights(Mode mode, double power, const UnitFisher& f,
                               const Regularization& r) {
@@ -216,8 +217,7 @@ ElementWeights elementWeights(Mode mode, double power, const UnitFisher& f,
         } else {
             w.values.resize(f.structural.size());
             for (std::size_t k = 0; k < w.values.size(); ++k) {
-                w.values[k] =
-                    powerOf(fisher::denominator(f.structural[k], r.epsilon, lambda), own);
+                w.values[k] = powerOf(fisher::denominator(f.structural[k], r.epsilon, lambda), own);
             }
         }
     }
@@ -239,8 +239,8 @@ double behavioralFactor(Mode mode, double power, const UnitFisher& f, const Regu
         return 1;
     }
     const double own = mode == Mode::hybrid ? power / 2 : power;
-    return powerOf(
-        fisher::denominator(f.behavioral, r.epsilon, fisher::ridge(r, f.behavioral)), own);
+    return powerOf(fisher::denominator(f.behavioral, r.epsilon, fisher::ridge(r, f.behavioral)),
+                   own);
 }
 
 bool degenerate(Mode mode, const UnitFisher& f, const Regularization& r) {

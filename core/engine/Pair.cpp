@@ -17,7 +17,9 @@ namespace {
 
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
-double sumOf(const std::vector<double>& v) { return std::accumulate(v.begin(), v.end(), 0.0); }
+double sumOf(const std::vector<double>& v) {
+    return std::accumulate(v.begin(), v.end(), 0.0);
+}
 double normOf(const std::vector<double>& v) {
     double sum = 0;
     for (const double x : v) {
@@ -96,8 +98,8 @@ UnitFisher profileOf(const Context& c, const Bundle& bundle, const Unit& unit, c
 }
 
 struct PairRun {
-    const Context& scoring;  ///< samples i and j selected
-    const Context& pool;     ///< the selection that profile's D' is over
+    const Context& scoring; ///< samples i and j selected
+    const Context& pool;    ///< the selection that profile's D' is over
     std::int64_t i, j;
     Job& job;
 };

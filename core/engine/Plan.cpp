@@ -21,7 +21,8 @@ std::int64_t bytesPerNumber(const Context& c, const BundleParameter& p) {
             if (needs[t][q].used) {
                 const DType type =
                     c.source->nativeType(*c.tasks[t].task, *p.entries[t], static_cast<Quantity>(q));
-                bytes += sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
+                bytes +=
+                    sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
             }
         }
     }
@@ -34,7 +35,8 @@ bool wholeRows(const Bundle& bundle) {
     });
 }
 
-/// The rows that the group's units own of parameter `p`, columns from the leftmost to the rightmost.
+/// The rows that the group's units own of parameter `p`, columns from the leftmost to the
+/// rightmost.
 std::vector<dump::Region> regionsOf(const Bundle& bundle, const std::vector<std::size_t>& units,
                                     std::size_t p) {
     std::vector<dump::Region> rects;
@@ -70,8 +72,8 @@ void addTiles(const std::vector<dump::Region>& regions, std::size_t parameter, s
     for (const dump::Region& r : regions) {
         const std::int64_t rows = std::clamp<std::int64_t>(numbers / r.columns, 1, r.rows);
         for (std::int64_t row = 0; row < r.rows; row += rows) {
-            tiles.push_back({parameter,
-                             {r.row + row, std::min(rows, r.rows - row), r.column, r.columns}});
+            tiles.push_back(
+                {parameter, {r.row + row, std::min(rows, r.rows - row), r.column, r.columns}});
         }
     }
 }
@@ -172,7 +174,8 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
         }
     }
     for (const Group& g : plan.groups) {
-        plan.tileBytes = std::max(plan.tileBytes, std::min(tileBudget, g.bytes + std::min(g.bytes, half)));
+        plan.tileBytes =
+            std::max(plan.tileBytes, std::min(tileBudget, g.bytes + std::min(g.bytes, half)));
     }
     return plan;
 }

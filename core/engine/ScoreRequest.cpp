@@ -22,10 +22,12 @@ struct Named {
 constexpr std::array modes{Named<Mode>{Mode::behavioral, "behavioral"},
                            Named<Mode>{Mode::structural, "structural"},
                            Named<Mode>{Mode::hybrid, "hybrid"}};
-constexpr std::array variants{
-    Named<Variant>{Variant::magnitude, "magnitude"}, Named<Variant>{Variant::signedProduct, "signed"},
-    Named<Variant>{Variant::symmetric, "symmetric"}, Named<Variant>{Variant::natural, "natural"},
-    Named<Variant>{Variant::cosine, "cosine"},       Named<Variant>{Variant::profile, "profile"}};
+constexpr std::array variants{Named<Variant>{Variant::magnitude, "magnitude"},
+                              Named<Variant>{Variant::signedProduct, "signed"},
+                              Named<Variant>{Variant::symmetric, "symmetric"},
+                              Named<Variant>{Variant::natural, "natural"},
+                              Named<Variant>{Variant::cosine, "cosine"},
+                              Named<Variant>{Variant::profile, "profile"}};
 constexpr std::array fisherTasks{Named<FisherTask>{FisherTask::pooled, "pooled"},
                                  Named<FisherTask>{FisherTask::a, "a"},
                                  Named<FisherTask>{FisherTask::b, "b"}};
@@ -59,13 +61,14 @@ E parseOne(const std::array<Named<E>, N>& table, const std::string& text, const 
         }
         accepted += (accepted.empty() ? "" : ", ") + std::string(entry.text);
     }
-    throw UsageError("unknown " + std::string(what) + " \"" + text + "\"; choose one of " + accepted);
+    throw UsageError("unknown " + std::string(what) + " \"" + text + "\"; choose one of " +
+                     accepted);
 }
 
 std::int64_t parseNumber(const std::string& text, const std::string& whole) {
-    const bool digits = !text.empty() && text.size() <= 9 &&
-                        std::all_of(text.begin(), text.end(),
-                                    [](unsigned char c) { return std::isdigit(c) != 0; });
+    const bool digits =
+        !text.empty() && text.size() <= 9 &&
+        std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
     if (!digits) {
         throw UsageError("\"" + whole + "\" is not a list of numbers; write it like 0-3,5");
     }
@@ -74,29 +77,55 @@ std::int64_t parseNumber(const std::string& text, const std::string& whole) {
 
 } // namespace
 
-std::string name(Mode v) { return nameOf(modes, v); }
-std::string name(Variant v) { return nameOf(variants, v); }
-std::string name(FisherTask v) { return nameOf(fisherTasks, v); }
-std::string name(Estimator v) { return nameOf(estimators, v); }
-std::string name(Aggregate v) { return nameOf(aggregates, v); }
-std::string name(GradScale v) { return nameOf(gradScales, v); }
-std::string name(NonFinite v) { return nameOf(nonFinites, v); }
-std::string name(Precision v) { return nameOf(precisions, v); }
+std::string name(Mode v) {
+    return nameOf(modes, v);
+}
+std::string name(Variant v) {
+    return nameOf(variants, v);
+}
+std::string name(FisherTask v) {
+    return nameOf(fisherTasks, v);
+}
+std::string name(Estimator v) {
+    return nameOf(estimators, v);
+}
+std::string name(Aggregate v) {
+    return nameOf(aggregates, v);
+}
+std::string name(GradScale v) {
+    return nameOf(gradScales, v);
+}
+std::string name(NonFinite v) {
+    return nameOf(nonFinites, v);
+}
+std::string name(Precision v) {
+    return nameOf(precisions, v);
+}
 
-Mode parseMode(const std::string& s) { return parseOne(modes, s, "mode"); }
-Variant parseVariant(const std::string& s) { return parseOne(variants, s, "variant"); }
+Mode parseMode(const std::string& s) {
+    return parseOne(modes, s, "mode");
+}
+Variant parseVariant(const std::string& s) {
+    return parseOne(variants, s, "variant");
+}
 FisherTask parseFisherTask(const std::string& s) {
     return parseOne(fisherTasks, s, "Fisher task");
 }
 Estimator parseEstimator(const std::string& s) {
     return parseOne(estimators, s, "Fisher estimator");
 }
-Aggregate parseAggregate(const std::string& s) { return parseOne(aggregates, s, "aggregate"); }
-GradScale parseGradScale(const std::string& s) { return parseOne(gradScales, s, "gradient scale"); }
+Aggregate parseAggregate(const std::string& s) {
+    return parseOne(aggregates, s, "aggregate");
+}
+GradScale parseGradScale(const std::string& s) {
+    return parseOne(gradScales, s, "gradient scale");
+}
 NonFinite parseNonFinite(const std::string& s) {
     return parseOne(nonFinites, s, "treatment of non-finite numbers");
 }
-Precision parsePrecision(const std::string& s) { return parseOne(precisions, s, "precision"); }
+Precision parsePrecision(const std::string& s) {
+    return parseOne(precisions, s, "precision");
+}
 
 std::vector<std::int64_t> parseRanges(const std::string& text) {
     // Enough for any model; keeps "0-999999999" from filling the memory.

@@ -57,8 +57,8 @@ struct ScoreRequest {
     std::vector<std::string> samplesB;
     std::int64_t maxSamples = 100;
 
-    std::string device = "auto"; ///< auto | cpu | cuda[:n]
-    int threads = 0;             ///< 0: all cores
+    std::string device = "auto";                       ///< auto | cpu | cuda[:n]
+    int threads = 0;                                   ///< 0: all cores
     std::int64_t memoryBudget = std::int64_t(2) << 30; ///< bytes
 };
 

@@ -26,8 +26,8 @@ struct ScoreHeader {
     std::string taskA, taskB;
     std::string device;
     std::string createdBy, createdAt;
-    ScoreRequest request;   ///< as resolved: mode and estimator are set
-    std::string configJson; ///< the same as JSON text
+    ScoreRequest request;             ///< as resolved: mode and estimator are set
+    std::string configJson;           ///< the same as JSON text
     std::vector<std::int32_t> layers; ///< model's layer numbers, one per map row
     std::vector<std::int32_t> heads;  ///< model's query-head numbers, one per map column
     std::vector<dump::SampleInfo> samplesA, samplesB;

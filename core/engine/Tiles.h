@@ -39,10 +39,10 @@ struct Group {
 
 struct Plan {
     std::vector<Group> groups;
-    bool readAhead = true;          ///< the next tiles are read while these are scored
-    std::int64_t tileBytes = 0;     ///< most bytes of tiles that live at once
-    std::int64_t readBytes = 0;     ///< over the whole run, repeated passes included
-    int passes = 1;                 ///< over groups that are not resident
+    bool readAhead = true;      ///< the next tiles are read while these are scored
+    std::int64_t tileBytes = 0; ///< most bytes of tiles that live at once
+    std::int64_t readBytes = 0; ///< over the whole run, repeated passes included
+    int passes = 1;             ///< over groups that are not resident
 };
 /// @param tileBudget bytes of tiles that may live at once
 Plan makePlan(const Context& context, const std::vector<Bundle>& bundles, std::int64_t tileBudget);
@@ -72,7 +72,7 @@ struct LoadedNumbers {
     bool factored = false;
     std::array<DType, 2> factorTypes{};
     BufferPool::Buffer gradOutput;
-    std::vector<std::int64_t> offsets;  ///< of the samples' tokens
+    std::vector<std::int64_t> offsets; ///< of the samples' tokens
     bool inOut = false;
     std::unique_ptr<Tile> tile; ///< set by the engine once a backend has it
 };
@@ -99,8 +99,8 @@ class Loader {
 
   private:
     std::unique_ptr<LoadedTile> read(std::size_t bundle, const TileSpec& spec);
-    void readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
-                   Quantity quantity, const dump::Region& region, LoadedNumbers& out);
+    void readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry, Quantity quantity,
+                   const dump::Region& region, LoadedNumbers& out);
     void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
                      const dump::Region& region, LoadedNumbers& out);
 

@@ -36,7 +36,9 @@ struct CpuTile final : Tile {
     }
 };
 
-const CpuTile& cpuTile(const Tile* tile) { return static_cast<const CpuTile&>(*tile); }
+const CpuTile& cpuTile(const Tile* tile) {
+    return static_cast<const CpuTile&>(*tile);
+}
 int typeNumber(DType t) {
     switch (t) {
     case DType::f16:
@@ -50,9 +52,13 @@ int typeNumber(DType t) {
     }
     return 3;
 }
-int changeNumber(Transform t) { return static_cast<int>(t); }
+int changeNumber(Transform t) {
+    return static_cast<int>(t);
+}
 
-std::int64_t roundUp(std::int64_t n) { return (n + packAlign - 1) / packAlign * packAlign; }
+std::int64_t roundUp(std::int64_t n) {
+    return (n + packAlign - 1) / packAlign * packAlign;
+}
 
 /// Numbers [begin, end) of a part, counted row-major, as runs that lie together in memory.
 template <class F>
@@ -161,10 +167,8 @@ std::unique_ptr<Tile> CpuBackend::load(const FactorData& data, const Job& job) {
     };
     const Factor input{static_cast<const char*>(data.input), typeNumber(data.inputDtype),
                        static_cast<std::int64_t>(dtypeSize(data.inputDtype)), data.inputs()};
-    const Factor output{static_cast<const char*>(data.gradOutput),
-                        typeNumber(data.gradOutputDtype),
-                        static_cast<std::int64_t>(dtypeSize(data.gradOutputDtype)),
-                        data.outputs()};
+    const Factor output{static_cast<const char*>(data.gradOutput), typeNumber(data.gradOutputDtype),
+                        static_cast<std::int64_t>(dtypeSize(data.gradOutputDtype)), data.outputs()};
     const Factor& rowFactor = data.inOut ? input : output;
     const Factor& columnFactor = data.inOut ? output : input;
     parallelFor(static_cast<std::size_t>(data.samples), m_threads, [&](std::size_t s, int w) {
@@ -276,8 +280,8 @@ void CpuBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
                             [&](std::int64_t row, std::int64_t column, std::int64_t m,
                                 std::int64_t at) {
                                 m_kernels.accumulate(tile.at(s, row, column), type, m,
-                                                     call.scales[s], changeNumber(call.transform), weight,
-                                                     sum + (at - k));
+                                                     call.scales[s], changeNumber(call.transform),
+                                                     weight, sum + (at - k));
                             });
                 }
                 for (std::int64_t i = 0; i < count; ++i) {
@@ -296,9 +300,8 @@ void CpuBackend::score(std::span<const ScoreCall> calls, const Job& job) {
         const auto nA = static_cast<std::int64_t>(calls[c].samplesA.size());
         const auto nB = static_cast<std::int64_t>(calls[c].samplesB.size());
         const std::int64_t fit = packedBytes / 4 / std::max<std::int64_t>(1, nA + nB);
-        const std::int64_t depth =
-            std::min(roundUp(count), std::clamp(fit / packAlign * packAlign, shortestChunk,
-                                                longestChunk));
+        const std::int64_t depth = std::min(
+            roundUp(count), std::clamp(fit / packAlign * packAlign, shortestChunk, longestChunk));
         depths.push_back(depth);
         // Several chunks per item, as many as make some milliseconds of products.
         const std::int64_t pairs = std::max<std::int64_t>(1, nA * nB);

@@ -36,13 +36,19 @@ template <class T>
 inline void storeAs(void* p, T v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
-inline V splat(float x) { return V{} + x; }
-inline V absolute(V v) { return (V)((I)v & 0x7fffffff); }
+inline V splat(float x) {
+    return V{} + x;
+}
+inline V absolute(V v) {
+    return (V)((I)v & 0x7fffffff);
+}
 
 enum Type { f16, bf16, f32, f64 };
 enum Change { identity, absoluteValue, square, squareRoot };
 
-constexpr int sizeOf(int type) { return type == f64 ? 8 : type == f32 ? 4 : 2; }
+constexpr int sizeOf(int type) {
+    return type == f64 ? 8 : type == f32 ? 4 : 2;
+}
 
 /// One vector of stored numbers as float32, scaled.
 template <int type>
@@ -94,9 +100,7 @@ struct Tail {
         __builtin_memset(w, 0, sizeof w);
         __builtin_memcpy(raw, p, static_cast<size_t>(n * size));
     }
-    void weights(const float* p, int64_t n) {
-        __builtin_memcpy(w, p, static_cast<size_t>(n) * 4);
-    }
+    void weights(const float* p, int64_t n) { __builtin_memcpy(w, p, static_cast<size_t>(n) * 4); }
 };
 
 /// Calls f.template run<type, change>() for the run-time numbers.
@@ -140,12 +144,14 @@ struct Pack {
         const int64_t whole = n - n % lanes;
         if (weights != nullptr) {
             for (int64_t i = 0; i < whole; i += lanes) {
-                storeAs(target + i, changed<change>(load<type>(source + i * sizeOf(type), s, scale)) *
-                                        loadAs<V>(weights + i));
+                storeAs(target + i,
+                        changed<change>(load<type>(source + i * sizeOf(type), s, scale)) *
+                            loadAs<V>(weights + i));
             }
         } else {
             for (int64_t i = 0; i < whole; i += lanes) {
-                storeAs(target + i, changed<change>(load<type>(source + i * sizeOf(type), s, scale)));
+                storeAs(target + i,
+                        changed<change>(load<type>(source + i * sizeOf(type), s, scale)));
             }
         }
         if (whole < n) {
@@ -264,9 +270,8 @@ struct Sums {
             } else {
                 const V one = splat(1);
                 const char* at = source + i * sizeOf(type);
-                const V v = left >= lanes
-                                ? load<type>(at, one, 1)
-                                : load<type>(Tail(at, left, sizeOf(type)).raw, one, 1);
+                const V v = left >= lanes ? load<type>(at, one, 1)
+                                          : load<type>(Tail(at, left, sizeOf(type)).raw, one, 1);
                 d = __builtin_convertvector(v, D);
             }
             const D m = d < 0 ? -d : d;
@@ -465,6 +470,8 @@ constexpr Kernels set{QKOV_KERNELS_NAME, pack,     largest,         sums,
 
 } // namespace
 
-const Kernels& QKOV_KERNELS() { return set; }
+const Kernels& QKOV_KERNELS() {
+    return set;
+}
 
 } // namespace qkov::engine::cpu
