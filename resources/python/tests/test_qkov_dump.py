@@ -152,6 +152,40 @@ def test_refusals():
         raise AssertionError("a model without attention was accepted")
 
 
+def test_small_gradients_are_not_rounded_to_nothing():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "dump.h5")
+        config = gpt2().config.to_dict()
+        for scale, lost in ((1e-3, False), (1e-8, True)):
+            try:
+                with DumpWriter(path, ModelInfo(config), "dense", "f16") as dump:
+                    task = dump.task("a")
+                    task.add_gradients("transformer.h.0.attn.c_attn.weight", 0, scale * np.ones((12, 36), np.float32))
+                    task.ids, task.n_tokens, task.lengths = ["x"], [1], [0]
+                    task.losses, task.texts, task.groups = [float("nan")], [""], [""]
+            except DumpError as error:
+                assert lost and "float16" in str(error), error
+            else:
+                assert not lost
+        # Factors are balanced first: tiny gradients survive.
+        model = gpt2()
+        for p in model.parameters():
+            p.requires_grad_(True)
+        recorder = Recorder(model)
+        tokens, labels, mask = batch(samples(3))
+        with DumpWriter(path, ModelInfo(config), "factors", "f16") as dump:
+            with recorder:
+                losses = 1e-7 * causal_lm_losses(model(tokens, attention_mask=mask).logits, labels)
+            recorder.backward(losses)
+            dump.task("a").append(recorder, mask, list("abcd"), [1] * 4)
+        name = "transformer.h.1.attn.c_proj.weight"
+        want = 1e-7 * expected(model, samples(3), name, "mean")
+        with h5py.File(path) as f:
+            x, g = (f[f"tasks/a/factors/{name}/{part}"][:].astype(np.float64) for part in ("input", "grad_output"))
+        got = np.einsum("nti,nto->nio", x, g)
+        assert np.linalg.norm(got - want) <= 2e-3 * np.linalg.norm(want)
+
+
 def test_tensorscope():
     model = gpt2()
     cache, store, ids = {"a": {}}, {"a": {}}, samples(3)

@@ -14,6 +14,7 @@ from .recorder import dense_gradient
 
 _TEXT = h5py.string_dtype("utf-8")
 _DTYPES = {"f16": np.float16, "f32": np.float32}
+_MOST_LOST = 0.01  # ordinary rounding to float16 takes 0.0003
 
 
 class DumpError(ValueError):
@@ -195,6 +196,9 @@ class Task:
         stored = values.astype(self.dump.dtype)
         if not np.isfinite(stored).all():
             raise DumpError(f"task '{self.name}', {path}: a value is too large for float16; use dtype='f32'")
+        if self.dump.dtype == np.float16 and _lost(values, stored) > _MOST_LOST:
+            raise DumpError(f"task '{self.name}', {path}: sample {index}'s values are too small for float16; "
+                            "use dtype='f32'")
         factored = path.startswith("factors/")
         data = self.group.get(path)
         if data is None:
@@ -253,6 +257,12 @@ class Task:
                 end = min(t + step, data.shape[1])
                 if not data[i, t:end].any():
                     data[i, t:end] = np.zeros((end - t, data.shape[2]), data.dtype)
+
+
+def _lost(values, stored):
+    """The share of a tensor's norm that rounding took. Below 6e-8 float16 knows only zero."""
+    norm = np.linalg.norm(values.astype(np.float64))
+    return np.linalg.norm(values - stored.astype(np.float64)) / norm if norm > 0 else 0.0
 
 
 def _balanced(x, g):
