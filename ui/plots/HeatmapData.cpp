@@ -35,4 +35,28 @@ bool HeatmapData::consistent() const {
            inside(columnBands, columns) && inside(rowBands, rows);
 }
 
+QChar headTypeMark(const QString& type) {
+    if (type == QLatin1String("induction")) {
+        return QChar(0x25B8); // ▸
+    }
+    if (type == QLatin1String("previous_token")) {
+        return QChar(0x2190); // ←
+    }
+    if (type == QLatin1String("same_token")) {
+        return u'=';
+    }
+    if (type == QLatin1String("positional")) {
+        return u'#';
+    }
+    if (type == QLatin1String("content")) {
+        return u'~';
+    }
+    return {};
+}
+
+QString headTypeLabel(const QString& type) {
+    QString text = type;
+    return text.replace(u'_', u' ');
+}
+
 } // namespace qkov::ui

@@ -19,7 +19,9 @@ struct LabelSizes {
 LabelSizes measure(const QStringList& labels, int count, const QFontMetricsF& metrics) {
     LabelSizes sizes;
     if (labels.isEmpty()) {
-        sizes.widest = metrics.horizontalAdvance(QString::number(std::max(0, count - 1)));
+        // Not the last number itself: kerning can make 11 narrower than 10.
+        const auto digits = QString::number(std::max(0, count - 1)).size();
+        sizes.widest = metrics.horizontalAdvance(QString(digits, u'0'));
         return sizes;
     }
     // The widest by characters is close enough, and quick with thousands of labels.
@@ -29,6 +31,9 @@ LabelSizes measure(const QStringList& labels, int count, const QFontMetricsF& me
         bool isNumber = false;
         label.toLongLong(&isNumber);
         sizes.numeric = sizes.numeric && isNumber;
+    }
+    if (sizes.numeric) {
+        sizes.widest = metrics.horizontalAdvance(QString(longest, u'0'));
     }
     int measured = 0;
     for (const QString& label : labels) {
@@ -138,7 +143,7 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     const LabelSizes columnSizes = measure(data.columnLabels, data.columns, metrics);
 
     l.rowLabelWidth = std::min(rowSizes.widest, bounds.width() * 0.25);
-    l.bandSize = 4 * u;
+    l.bandSize = line; // with the group's name in it
     const double rowBands = data.rowBands.empty() ? 0 : l.bandSize + gap / 2;
     const double columnBands = data.columnBands.empty() ? 0 : l.bandSize + gap / 2;
     const auto bracketRoom = [&](const std::vector<HeatmapData::Bracket>& brackets, bool reserve) {
@@ -170,15 +175,16 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     if (room.width() < 1 || room.height() < 1) {
         return l;
     }
+    l.room = room;
     // The frame is that of the whole map, so that zooming moves nothing but the cells.
     double cellWidth = room.width() / data.columns;
     double cellHeight = room.height() / data.rows;
     if (options.squareCells) {
         double side = std::min(cellWidth, cellHeight);
-        if (style.pixel > 0 && side >= 6 * style.pixel) {
+        if (options.evenCells && style.pixel > 0 && side >= 6 * style.pixel) {
             side = std::floor(side / style.pixel) * style.pixel; // all cells of the same size
         }
-        if (side * side > 0.5 * cellWidth * cellHeight) {
+        if (options.alwaysSquare || side * side > 0.5 * cellWidth * cellHeight) {
             cellWidth = cellHeight = side;
         }
     }

@@ -29,7 +29,9 @@ struct PlotStyle {
 };
 
 struct HeatmapOptions {
-    bool squareCells = true; ///< on where it costs less than half the area
+    bool squareCells = true;   ///< on where it costs less than half the area
+    bool alwaysSquare = false; ///< whatever it costs
+    bool evenCells = true;     ///< on raster devices, all of the same number of pixels
     bool rowZeroAtTop = true;
     bool axisTitles = true;
     bool marks = true;           ///< glyphs, where cells are large enough
@@ -41,7 +43,8 @@ struct HeatmapOptions {
 
 struct HeatmapLayout {
     QRectF bounds;
-    QRectF plot;  ///< the cells
+    QRectF room;  ///< bounds less title, labels, brackets
+    QRectF plot;  ///< the cells, within the room
     QRectF range; ///< visible cells in cell units, y counted in rows
     QRectF title;
     double cellWidth = 0, cellHeight = 0;

@@ -92,6 +92,14 @@ void paintAsImage(QPainter& painter, const HeatmapData& data, const ColorScale& 
     const QRectF target(QPointF(l.x(v.firstColumn), std::min(y0, y1)),
                         QPointF(l.x(v.lastColumn + 1), std::max(y0, y1)));
     painter.setRenderHint(QPainter::SmoothPixmapTransform, false);
+    painter.setRenderHint(QPainter::LosslessImageRendering, true); // no JPEG in a PDF
+    if (style.vector()) {
+        // At least 600 dots per inch, so that viewers that smooth images blur no cell.
+        const double dots = 600.0 / (72 * style.unit);
+        const int kx = std::max(1, static_cast<int>(std::ceil(target.width() * dots / nx)));
+        const int ky = std::max(1, static_cast<int>(std::ceil(target.height() * dots / ny)));
+        image = image.scaled(nx * kx, ny * ky, Qt::IgnoreAspectRatio, Qt::FastTransformation);
+    }
     painter.drawImage(target, image);
 }
 
@@ -136,44 +144,31 @@ void paintMarks(QPainter& painter, const HeatmapData& data, const ColorScale& sc
                 const Visible& v) {
     const double side = std::min(l.cellWidth, l.cellHeight);
     const Palette& palette = *style.palette;
-    const bool glyphs = options.marks && !data.marks.empty() && side >= 14 * style.unit;
+    const QFontMetricsF metrics(style.font);
+    const bool numbers = options.annotate && l.cellHeight >= metrics.height();
+    const bool glyphs = marksVisible(data, l, style, options);
     const bool dots = !data.significant.empty() && side >= 3 * style.unit;
-
-    QStringList numbers;
-    if (options.annotate) {
-        double widest = 0;
-        const QFontMetricsF metrics(style.font);
-        for (int row = v.firstRow; row <= v.lastRow; ++row) {
-            for (int column = v.firstColumn; column <= v.lastColumn; ++column) {
-                const bool ok = data.state(row, column) == HeatmapData::State::ok;
-                numbers << (ok ? QString::fromStdString(formatNumber(data.value(row, column),
-                                                                     options.annotationDigits))
-                               : QString());
-                widest = std::max(widest, metrics.horizontalAdvance(numbers.back()));
-            }
-        }
-        if (widest > l.cellWidth - 2 * style.unit || metrics.height() > l.cellHeight) {
-            numbers.clear();
-        }
-    }
-    if (!glyphs && !dots && numbers.isEmpty()) {
+    if (!glyphs && !dots && !numbers) {
         return;
     }
-    QFont glyphFont = style.font;
-    painter.setFont(glyphFont);
-    qsizetype n = 0;
+    painter.setFont(style.font);
     for (int row = v.firstRow; row <= v.lastRow; ++row) {
         for (int column = v.firstColumn; column <= v.lastColumn; ++column) {
             const QRectF r = l.cellRect(row, column);
             const auto index = data.index(row, column);
             const QColor ink = inkOn(cellBackground(data, scale, palette, row, column).rgb());
-            if (!numbers.isEmpty()) {
-                painter.setPen(ink);
-                painter.drawText(r, Qt::AlignCenter, numbers[n++]);
+            const bool ok = data.state(row, column) == HeatmapData::State::ok;
+            if (numbers && ok) {
+                const QString text = QString::fromStdString(
+                    formatNumber(data.value(row, column), options.annotationDigits));
+                if (metrics.horizontalAdvance(text) <= l.cellWidth - 1.5 * style.unit) {
+                    painter.setPen(ink);
+                    painter.drawText(r, Qt::AlignCenter, text);
+                }
             }
-            if (glyphs && !data.marks[index].isNull()) {
+            if (glyphs && ok && !data.marks[index].isNull()) {
                 painter.setPen(ink);
-                const bool corner = side >= 22 * style.unit || dots || !numbers.isEmpty();
+                const bool corner = side >= 22 * style.unit || dots || numbers;
                 painter.drawText(corner ? r.adjusted(2 * style.unit, 0, 0, 0) : r,
                                  corner ? Qt::AlignLeft | Qt::AlignTop : Qt::AlignCenter,
                                  QString(data.marks[index]));
@@ -183,10 +178,10 @@ void paintMarks(QPainter& painter, const HeatmapData& data, const ColorScale& sc
                 painter.setPen(Qt::NoPen);
                 painter.setBrush(ink);
                 painter.setRenderHint(QPainter::Antialiasing, true);
-                // Below the number where there is one.
-                const QPointF c = numbers.isEmpty()
-                                      ? r.center()
-                                      : QPointF(r.center().x(), r.bottom() - 2 * radius);
+                // Out of the way of a number or a glyph.
+                const QPointF c = numbers  ? QPointF(r.center().x(), r.bottom() - 2 * radius)
+                                  : glyphs ? r.bottomRight() - QPointF(2 * radius, 2 * radius)
+                                           : r.center();
                 painter.drawEllipse(c, radius, radius);
                 painter.setRenderHint(QPainter::Antialiasing, false);
             }
@@ -237,6 +232,15 @@ void paintOutlines(QPainter& painter, const HeatmapData& data, const HeatmapLayo
     }
 }
 
+/// drawText, but turned so that it reads from below; `rect` as it is on the page.
+void drawUpright(QPainter& painter, const QRectF& rect, int flags, const QString& text) {
+    painter.save();
+    painter.translate(rect.left(), rect.bottom());
+    painter.rotate(-90);
+    painter.drawText(QRectF(0, 0, rect.height(), rect.width()), flags, text);
+    painter.restore();
+}
+
 void paintBrackets(QPainter& painter, const HeatmapData& data, const HeatmapLayout& l,
                    const PlotStyle& style) {
     const double u = style.unit;
@@ -258,14 +262,27 @@ void paintBrackets(QPainter& painter, const HeatmapData& data, const HeatmapLayo
         }
     }
     const auto shade = [&](std::size_t n) {
-        return n % 2 == 0 ? style.palette->outline : style.palette->separator;
+        return n % 2 == 0 ? style.palette->separator : style.palette->raised;
+    };
+    const auto band = [&](const QRectF& r, std::size_t n, const QString& text, bool upright) {
+        painter.fillRect(r, shade(n));
+        painter.setPen(style.palette->text);
+        const double length = upright ? r.height() : r.width();
+        if (metrics.horizontalAdvance(text) > length) {
+            return;
+        }
+        if (upright) {
+            drawUpright(painter, r, Qt::AlignCenter, text);
+        } else {
+            painter.drawText(r, Qt::AlignCenter, text);
+        }
     };
     for (std::size_t n = 0; n < data.columnBands.size(); ++n) {
         const auto& b = data.columnBands[n];
         const double x0 = std::max(l.x(b.first), l.plot.left());
         const double x1 = std::min(l.x(b.last + 1), l.plot.right());
         if (x1 > x0) {
-            painter.fillRect(QRectF(x0, l.columnBandY, x1 - x0, l.bandSize), shade(n));
+            band(QRectF(x0, l.columnBandY, x1 - x0, l.bandSize), n, b.label, false);
         }
     }
     for (std::size_t n = 0; n < data.rowBands.size(); ++n) {
@@ -275,18 +292,9 @@ void paintBrackets(QPainter& painter, const HeatmapData& data, const HeatmapLayo
         const double y0 = std::max(std::min(a, z), l.plot.top());
         const double y1 = std::min(std::max(a, z), l.plot.bottom());
         if (y1 > y0) {
-            painter.fillRect(QRectF(l.rowBandX, y0, l.bandSize, y1 - y0), shade(n));
+            band(QRectF(l.rowBandX, y0, l.bandSize, y1 - y0), n, b.label, true);
         }
     }
-}
-
-/// drawText, but turned so that it reads from below; `rect` as it is on the page.
-void drawUpright(QPainter& painter, const QRectF& rect, int flags, const QString& text) {
-    painter.save();
-    painter.translate(rect.left(), rect.bottom());
-    painter.rotate(-90);
-    painter.drawText(QRectF(0, 0, rect.height(), rect.width()), flags, text);
-    painter.restore();
 }
 
 void paintLabels(QPainter& painter, const HeatmapData& data, const HeatmapLayout& l,
@@ -360,6 +368,15 @@ void paintLabels(QPainter& painter, const HeatmapData& data, const HeatmapLayout
 }
 
 } // namespace
+
+bool marksVisible(const HeatmapData& data, const HeatmapLayout& l, const PlotStyle& style,
+                  const HeatmapOptions& options) {
+    const double line = QFontMetricsF(style.font).height();
+    const double least = std::min(14 * style.unit, 1.1 * line);
+    // Beside a number there must be room for both.
+    return options.marks && !data.marks.empty() && std::min(l.cellWidth, l.cellHeight) >= least &&
+           (!options.annotate || l.cellHeight >= 2.3 * line);
+}
 
 QColor inkOn(QRgb background) {
     const QColor c = QColor::fromRgb(background);

@@ -21,6 +21,10 @@ void paintHeatmap(QPainter& painter, const HeatmapData& data, const ColorScale& 
 /// neighbouring rectangles continue each other.
 void paintHatching(QPainter& painter, const QRectF& rect, const PlotStyle& style);
 
+/// Whether cells are large enough for the glyphs of head types.
+bool marksVisible(const HeatmapData& data, const HeatmapLayout& layout, const PlotStyle& style,
+                  const HeatmapOptions& options);
+
 /// Black or white, whichever is easier to read on `background`.
 QColor inkOn(QRgb background);
 

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Figures of scores, with a draft of their captions.
+#include "base/Error.h"
+#include "base/Numbers.h"
+#include "engine/Scores.h"
+#include "figures/FigureSpec.h"
+#include "results/Summary.h"
+
+#include <QCoreApplication>
+
+#include <algorithm>
+#include <cmath>
+
+namespace qkov::ui {
+
+namespace {
+
+QString tr(const char* text) {
+    return QCoreApplication::translate("qkov::ui::Figure", text);
+}
+QString q(const std::string& text) {
+    return QString::fromStdString(text);
+}
+
+FigureSpec base(FigureKind kind, const FigureOptions& o, double width) {
+    FigureSpec s;
+    s.kind = kind;
+    s.inches = o.inches.value_or(QSizeF(width, 0));
+    s.fontPoints = o.fontPoints;
+    s.fontFamily = o.fontFamily;
+    s.colorMap = o.colorMap.value_or(ColorMap::Id::viridis);
+    s.range = o.range;
+    s.sharedRange = o.sharedRange;
+    s.panelLetters = o.panelLetters;
+    s.layerZeroAtTop = o.layerZeroAtTop;
+    s.annotate = o.annotate;
+    s.annotationDigits = o.annotationDigits;
+    s.marks = o.marks;
+    s.legend = o.legend;
+    s.title = o.title;
+    s.command = o.command;
+    s.dpi = o.dpi;
+    return s;
+}
+
+FigureSpec base(FigureKind kind, const FigureOptions& o, double width,
+                const engine::ScoreHeader& h) {
+    FigureSpec s = base(kind, o, width);
+    if (isSigned(h)) {
+        s.colorMap = o.colorMap.value_or(ColorMap::Id::vik);
+        s.range.centred = s.range.kind != RangeOptions::Kind::given && s.colorMap.diverging();
+    }
+    s.valueLabel = valueLabel(h);
+    s.source = q(h.dumpName);
+    if (!h.dumpFingerprint.empty()) {
+        s.source += QStringLiteral(" (%1)").arg(q(h.dumpFingerprint));
+    }
+    return s;
+}
+
+void finish(FigureSpec& s) {
+    if (s.inches.height() <= 0) {
+        fitHeight(s);
+    }
+}
+
+QString conditions(const engine::ScoreHeader& h) {
+    QString text = tr("Tasks: %1 (A, n = %2) and %3 (B, n = %4). Variant: %5")
+                       .arg(q(h.taskA))
+                       .arg(h.nA())
+                       .arg(q(h.taskB))
+                       .arg(h.nB())
+                       .arg(q(engine::name(h.request.variant)));
+    if (h.request.variant != engine::Variant::profile) {
+        if (h.request.mode) {
+            text += tr("; normalization: %1").arg(q(engine::name(*h.request.mode)));
+        }
+        text += tr("; Fisher: %1").arg(q(engine::name(h.request.fisherTask)));
+        if (h.request.estimator) {
+            text += QStringLiteral(", %1").arg(q(engine::name(*h.request.estimator)));
+        }
+    }
+    text += u'.';
+    if (!h.model.name.empty()) {
+        text = tr("Model: %1. ").arg(q(h.model.name)) + text;
+    }
+    return text;
+}
+
+QString maps(const FigureSpec& s) {
+    for (const HeatmapData& d : s.panels) {
+        for (int r = 0; r < d.rows; ++r) {
+            for (int c = 0; c < d.columns; ++c) {
+                if (d.state(r, c) == HeatmapData::State::missing) {
+                    return QStringLiteral(" ") + tr("Hatched cells are missing.");
+                }
+            }
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+FigureSpec blocksFigure(const engine::Scores& scores, const FigureOptions& options,
+                        const std::vector<std::vector<double>>& values) {
+    const engine::ScoreHeader& h = scores.header();
+    FigureSpec s = base(FigureKind::blocks, options, 5.5, h);
+    QStringList names;
+    for (const Block b : allBlocks) {
+        if (h.blocks[blockIndex(b)]) {
+            const std::size_t n = s.panels.size();
+            s.panels.push_back(
+                blockHeatmap(scores, b, n < values.size() ? values[n] : std::vector<double>{}));
+            names << s.panels.back().title;
+        }
+    }
+    if (s.panels.empty()) {
+        throw UsageError("these results hold no block to draw");
+    }
+    s.caption = tr("%1 for every layer and head of %2. ")
+                    .arg(s.valueLabel, names.join(QStringLiteral(", "))) +
+                conditions(h) + maps(s);
+    finish(s);
+    return s;
+}
+
+FigureSpec heatmapFigure(const engine::Scores& scores, Block block, const FigureOptions& options,
+                         const std::vector<double>& values) {
+    const engine::ScoreHeader& h = scores.header();
+    if (!h.blocks[blockIndex(block)]) {
+        throw UsageError(std::string("these results hold no block ") + blockName(block));
+    }
+    FigureSpec s = base(FigureKind::heatmap, options, 3.5, h);
+    s.panels.push_back(blockHeatmap(scores, block, values));
+    s.caption =
+        tr("%1 for every layer and head of block %2. ").arg(s.valueLabel, s.panels[0].title) +
+        conditions(h) + maps(s);
+    finish(s);
+    return s;
+}
+
+FigureSpec barsFigure(const engine::Scores& scores, const FigureOptions& options,
+                      std::vector<FigureBar> bars) {
+    const engine::ScoreHeader& h = scores.header();
+    FigureSpec s = base(FigureKind::bars, options, 3.5, h);
+    const bool intervals = !bars.empty();
+    if (bars.empty()) {
+        const results::Overview o = results::overview(scores);
+        for (const Block b : allBlocks) {
+            if (h.blocks[blockIndex(b)]) {
+                bars.push_back(
+                    {QString(QChar::fromLatin1(blockName(b))), o.blockMean[blockIndex(b)]});
+            }
+        }
+    }
+    s.bars = std::move(bars);
+    s.xLabel = tr("Block");
+    s.yLabel = s.valueLabel;
+    s.caption = tr("%1 per block, over its cells (each kv slice once)").arg(s.valueLabel) +
+                (intervals ? tr("; bars: 95% intervals. ") : QStringLiteral(". ")) + conditions(h);
+    finish(s);
+    return s;
+}
+
+FigureSpec compareFigure(const engine::Scores& behavioral, const engine::Scores& structural,
+                         const engine::Scores& hybrid, Block block, const FigureOptions& options) {
+    const engine::ScoreHeader& h = structural.header();
+    const std::array<const engine::Scores*, 3> all{&behavioral, &structural, &hybrid};
+    for (const engine::Scores* other : all) {
+        const engine::ScoreHeader& o = other->header();
+        if (o.layers != h.layers || o.heads != h.heads || o.taskA != h.taskA ||
+            o.taskB != h.taskB || !o.blocks[blockIndex(block)]) {
+            throw UsageError("the three modes do not cover the same tasks, layers and heads");
+        }
+    }
+    FigureSpec s = base(FigureKind::compare, options, 6.75, h);
+    s.gridColumns = 3;
+    const std::array<QString, 3> names{tr("Behavioral"), tr("Structural"), tr("Hybrid")};
+    for (std::size_t n = 0; n < 3; ++n) {
+        s.panels.push_back(blockHeatmap(*all[n], block));
+        s.panels.back().title = names[n];
+        s.panels.back().subtitle.clear();
+        s.difference.push_back(0);
+    }
+    const std::array<std::tuple<std::size_t, std::size_t, QString>, 3> pairs{
+        std::tuple{std::size_t(0), std::size_t(1), tr("B − S")},
+        {std::size_t(2), std::size_t(1), tr("H − S")},
+        {std::size_t(2), std::size_t(0), tr("H − B")}};
+    for (const auto& [a, b, title] : pairs) {
+        HeatmapData d = s.panels[a];
+        d.title = title;
+        for (std::size_t i = 0; i < d.values.size(); ++i) {
+            d.values[i] = s.panels[a].values[i] - s.panels[b].values[i];
+            if (s.panels[b].states[i] != HeatmapData::State::ok) {
+                d.states[i] = s.panels[b].states[i];
+            }
+        }
+        s.panels.push_back(std::move(d));
+        s.difference.push_back(1);
+    }
+    const QString variant = q(engine::name(h.request.variant));
+    s.valueLabel = tr("Mean interference (%1)").arg(variant);
+    s.differenceLabel = tr("Difference");
+    s.caption = tr("Block %1 under the three normalizations (top) and their differences (bottom). ")
+                    .arg(QChar::fromLatin1(blockName(block))) +
+                tr("Tasks: %1 (A, n = %2) and %3 (B, n = %4). Variant: %5.")
+                    .arg(q(h.taskA))
+                    .arg(h.nA())
+                    .arg(q(h.taskB))
+                    .arg(h.nB())
+                    .arg(variant) +
+                maps(s);
+    finish(s);
+    return s;
+}
+
+FigureSpec pairsFigure(const engine::Scores& scores, Block block, std::size_t layerRow,
+                       std::size_t headColumn, const FigureOptions& options,
+                       const std::vector<std::size_t>& orderA,
+                       const std::vector<std::size_t>& orderB) {
+    const engine::ScoreHeader& h = scores.header();
+    if (layerRow >= h.layers.size() || headColumn >= h.heads.size()) {
+        throw UsageError("these results hold no such layer and head");
+    }
+    FigureSpec s = base(FigureKind::pairs, options, 3.5, h);
+    s.panels.push_back(pairHeatmap(scores, block, layerRow, headColumn, orderA, orderB));
+    s.valueLabel = isSigned(h) ? tr("Signed interference of a pair") : tr("Interference of a pair");
+    s.caption = tr("Every sample of %1 (rows) against every sample of %2 (columns) in %3. ")
+                    .arg(q(h.taskA), q(h.taskB), s.panels[0].title) +
+                conditions(h);
+    finish(s);
+    return s;
+}
+
+FigureSpec pairFigure(const engine::Scores& scores, std::size_t i, std::size_t j,
+                      const FigureOptions& options) {
+    const engine::ScoreHeader& h = scores.header();
+    if (i >= h.nA() || j >= h.nB()) {
+        throw UsageError("these results hold no such pair of samples");
+    }
+    std::vector<std::vector<double>> values;
+    for (const Block b : allBlocks) {
+        if (!h.blocks[blockIndex(b)]) {
+            continue;
+        }
+        auto& list = values.emplace_back(h.layers.size() * h.heads.size(),
+                                         std::numeric_limits<double>::quiet_NaN());
+        for (std::size_t l = 0; l < h.layers.size(); ++l) {
+            for (std::size_t c = 0; c < h.heads.size() && scores.computed(l); ++c) {
+                const std::vector<float> pairs = scores.pairs(b, l, c);
+                if (!pairs.empty()) {
+                    list[l * h.heads.size() + c] = static_cast<double>(pairs[i * h.nB() + j]);
+                }
+            }
+        }
+    }
+    FigureSpec s = blocksFigure(scores, options, values);
+    s.kind = FigureKind::pair;
+    s.valueLabel =
+        isSigned(h) ? tr("Signed interference of the pair") : tr("Interference of the pair");
+    s.caption = tr("The pair %1 (%2) and %3 (%4) for every layer and head. ")
+                    .arg(q(h.samplesA[i].id), q(h.taskA), q(h.samplesB[j].id), q(h.taskB)) +
+                conditions(h) + maps(s);
+    if (options.inches.value_or(QSizeF()).height() <= 0) {
+        fitHeight(s); // the label beside the bar may need another width
+    }
+    return s;
+}
+
+FigureSpec volcanoFigure(std::vector<FigurePoint> points, double alpha, const QString& effectLabel,
+                         const FigureOptions& options) {
+    FigureSpec s = base(FigureKind::volcano, options, 3.5);
+    s.points = std::move(points);
+    s.threshold =
+        alpha > 0 && alpha < 1 ? -std::log10(alpha) : std::numeric_limits<double>::quiet_NaN();
+    s.xLabel = effectLabel;
+    s.yLabel = QStringLiteral("−log₁₀ q");
+    s.caption =
+        tr("Effect and significance of every cell; filled: q ≤ %1.").arg(q(formatNumber(alpha)));
+    finish(s);
+    return s;
+}
+
+FigureSpec nullFigure(std::vector<double> nullValues, double observed, const QString& label,
+                      const FigureOptions& options) {
+    FigureSpec s = base(FigureKind::null, options, 3.5);
+    s.caption =
+        tr("Null distribution of %1 permutations, and the observed value.").arg(nullValues.size());
+    s.nullValues = std::move(nullValues);
+    s.observed = observed;
+    s.xLabel = label;
+    s.yLabel = tr("Permutations");
+    finish(s);
+    return s;
+}
+
+} // namespace qkov::ui
