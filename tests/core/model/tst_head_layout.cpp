@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// For every architecture: a weight whose entries say which block and head they belong to, built the
+// way the model itself splits it, is sliced, and every slice must come out pure.
+#include "base/Error.h"
+#include "model/HeadLayout.h"
+
+#include <QtTest>
+#include <functional>
+#include <map>
+#include <set>
+
+using namespace qkov;
+using namespace qkov::model;
+
+namespace {
+
+/// (block, head) along the head axis, one entry per row or column.
+using Codes = std::vector<std::pair<Block, std::int64_t>>;
+
+enum class Order { separate, concatenated, perHead, perGroup };
+
+struct Row {
+    const char* architecture;
+    Order order;
+    /// Name of Q/K/V/O's weight in layer %l; for fused orders Q, K and V are the same.
+    std::array<std::string, 4> names;
+    bool inOut = false;
+    std::int64_t heads = 4, kv = 4, d = 3, dv = 3, hidden = 12;
+    std::string config = "{}";
+    std::string prefix = {}; ///< to be tried with and without
+};
+
+std::string at(std::string name, std::int64_t layer) {
+    return name.replace(name.find("%l"), 2, std::to_string(layer));
+}
+
+void append(Codes& codes, Block b, std::int64_t head, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) {
+        codes.emplace_back(b, head);
+    }
+}
+
+/// How transformers splits the head axis of the matrix that holds `block`.
+Codes codesOf(const Row& row, Block block) {
+    Codes c;
+    const std::array<std::int64_t, 4> size{row.d, row.d, row.dv, row.dv};
+    const auto heads = [&](Block b) {
+        return b == Block::K || b == Block::V ? row.kv : row.heads;
+    };
+    if (block == Block::O || row.order == Order::separate) {
+        for (std::int64_t h = 0; h < heads(block); ++h) {
+            append(c, block, h, size[blockIndex(block)]);
+        }
+    } else if (row.order == Order::concatenated) { // q, k, v = split(qkv)
+        for (const Block b : {Block::Q, Block::K, Block::V}) {
+            for (std::int64_t h = 0; h < heads(b); ++h) {
+                append(c, b, h, size[blockIndex(b)]);
+            }
+        }
+    } else if (row.order == Order::perHead) { // view(heads, 3, d)
+        for (std::int64_t h = 0; h < row.heads; ++h) {
+            for (const Block b : {Block::Q, Block::K, Block::V}) {
+                append(c, b, h, size[blockIndex(b)]);
+            }
+        }
+    } else { // view(kv heads, queries per kv head + 2, d)
+        const std::int64_t g = row.heads / row.kv;
+        for (std::int64_t k = 0; k < row.kv; ++k) {
+            for (std::int64_t i = 0; i < g; ++i) {
+                append(c, Block::Q, k * g + i, row.d);
+            }
+            append(c, Block::K, k, row.d);
+            append(c, Block::V, k, row.dv);
+        }
+    }
+    return c;
+}
+
+ModelShape shapeOf(const Row& row, std::int64_t layers) {
+    ModelShape s;
+    s.architecture = row.architecture;
+    s.numLayers = layers;
+    s.numHeads = row.heads;
+    s.numKvHeads = row.kv;
+    s.headDim = row.d;
+    s.vHeadDim = row.dv;
+    s.hiddenDim = row.hidden;
+    s.configJson = row.config;
+    return s;
+}
+
+std::array<std::string, 4> fused(const std::string& qkv, const std::string& o) {
+    return {qkv, qkv, qkv, o};
+}
+std::array<std::string, 4> separate(const std::string& path, const char* q, const char* k,
+                                    const char* v, const char* o) {
+    return {path + q + ".weight", path + k + ".weight", path + v + ".weight", path + o + ".weight"};
+}
+
+std::vector<Row> rows() {
+    const auto llama = [](const char* name, std::int64_t h, std::int64_t kv, std::int64_t d,
+                          std::int64_t hidden) {
+        Row r{name, Order::separate,
+              separate("layers.%l.self_attn.", "q_proj", "k_proj", "v_proj", "o_proj")};
+        r.heads = h;
+        r.kv = kv;
+        r.d = r.dv = d;
+        r.hidden = hidden;
+        r.prefix = "model.";
+        return r;
+    };
+    std::vector<Row> all;
+    Row gpt2{"gpt2", Order::concatenated,
+             fused("h.%l.attn.c_attn.weight", "h.%l.attn.c_proj.weight")};
+    gpt2.inOut = true;
+    gpt2.prefix = "transformer.";
+    all.push_back(gpt2);
+    all.push_back(llama("llama", 6, 2, 4, 24));
+    all.push_back(llama("mistral", 6, 3, 5, 16)); // d · H isn't the hidden size
+    all.push_back(llama("qwen2", 4, 1, 3, 12));
+    all.push_back(llama("qwen3", 4, 2, 8, 20));
+    all.push_back(llama("gemma", 4, 1, 8, 12));
+    all.push_back(llama("gemma2", 4, 2, 8, 12));
+    all.push_back(llama("gemma3", 4, 2, 8, 12));
+    all.back().prefix = "language_model.model.";
+    all.push_back(llama("gemma3_text", 4, 2, 8, 12));
+    Row phi{"phi3", Order::concatenated,
+            fused("layers.%l.self_attn.qkv_proj.weight", "layers.%l.self_attn.o_proj.weight")};
+    phi.heads = 6;
+    phi.kv = 2;
+    phi.hidden = 18;
+    phi.prefix = "model.";
+    all.push_back(phi);
+    Row neox{"gpt_neox", Order::perHead,
+             fused("layers.%l.attention.query_key_value.weight", "layers.%l.attention.dense.weight")};
+    neox.prefix = "gpt_neox.";
+    all.push_back(neox);
+    Row bloom{"bloom", Order::perHead,
+              fused("h.%l.self_attention.query_key_value.weight", "h.%l.self_attention.dense.weight")};
+    bloom.prefix = "transformer.";
+    all.push_back(bloom);
+    Row falcon = bloom;
+    falcon.architecture = "falcon";
+    falcon.order = Order::perGroup;
+    falcon.heads = 6;
+    falcon.kv = 2;
+    falcon.hidden = 18;
+    all.push_back(falcon); // new_decoder_architecture
+    falcon.order = Order::concatenated;
+    falcon.kv = 1;
+    all.push_back(falcon); // multi_query
+    falcon.order = Order::perHead;
+    falcon.kv = 6;
+    all.push_back(falcon); // neither
+    Row mpt{"mpt", Order::concatenated,
+            fused("blocks.%l.attn.Wqkv.weight", "blocks.%l.attn.out_proj.weight")};
+    mpt.prefix = "transformer.";
+    all.push_back(mpt);
+    Row bigcode{"gpt_bigcode", Order::concatenated,
+                fused("h.%l.attn.c_attn.weight", "h.%l.attn.c_proj.weight")};
+    bigcode.kv = 1;
+    bigcode.prefix = "transformer.";
+    all.push_back(bigcode); // multi_query
+    bigcode.kv = 4;
+    bigcode.order = Order::perHead;
+    all.push_back(bigcode);
+    Row opt{"opt", Order::separate,
+            separate("decoder.layers.%l.self_attn.", "q_proj", "k_proj", "v_proj", "out_proj")};
+    opt.prefix = "model.";
+    all.push_back(opt);
+    Row gptj{"gptj", Order::separate,
+             separate("h.%l.attn.", "q_proj", "k_proj", "v_proj", "out_proj")};
+    gptj.prefix = "transformer.";
+    all.push_back(gptj);
+    Row neo{"gpt_neo", Order::separate,
+            separate("h.%l.attn.attention.", "q_proj", "k_proj", "v_proj", "out_proj")};
+    neo.prefix = "transformer.";
+    all.push_back(neo);
+    Row intern{"internlm2", Order::perGroup,
+               fused("layers.%l.attention.wqkv.weight", "layers.%l.attention.wo.weight")};
+    intern.heads = 6;
+    intern.kv = 3;
+    intern.hidden = 18;
+    intern.prefix = "model.";
+    all.push_back(intern);
+    Row bert{"bert", Order::separate,
+             separate("encoder.layer.%l.attention.", "self.query", "self.key", "self.value",
+                      "output.dense")};
+    bert.prefix = "bert.";
+    all.push_back(bert);
+    return all;
+}
+
+HeadLayout layoutOf(const Row& row, const std::string& prefix, bool withBias,
+                    std::int64_t layers = 2) {
+    std::vector<std::string> names;
+    for (std::int64_t l = 0; l < layers; ++l) {
+        for (const std::string& name : row.names) {
+            std::string full = prefix + at(name, l);
+            names.push_back(full);
+            if (withBias) {
+                names.push_back(full.replace(full.size() - 6, 6, "bias"));
+            }
+        }
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return HeadLayout(shapeOf(row, layers), names);
+}
+
+} // namespace
+
+class TestHeadLayout : public QObject {
+    Q_OBJECT
+  private slots:
+    void slicesArePure_data();
+    void slicesArePure();
+    void latentAttention();
+    void lookAlikesAreIgnored();
+    void ambiguousNames();
+    void unknownArchitecture();
+    void userLayout();
+    void userLayoutMistakes_data();
+    void userLayoutMistakes();
+    void shapesAreChecked();
+    void runawayPatternsEnd();
+    void everyRegisteredArchitectureIsTested();
+};
+
+void TestHeadLayout::slicesArePure_data() {
+    QTest::addColumn<int>("row");
+    const auto all = rows();
+    for (int i = 0; i < int(all.size()); ++i) {
+        QTest::addRow("%s %d", all[size_t(i)].architecture, i) << i;
+    }
+}
+
+void TestHeadLayout::slicesArePure() {
+    QFETCH(int, row);
+    const Row r = rows()[size_t(row)];
+    for (const std::string& prefix : {std::string(), r.prefix}) {
+        const HeadLayout layout = layoutOf(r, prefix, true);
+        for (std::int64_t l = 0; l < 2; ++l) {
+            for (const Block b : allBlocks) {
+                const Codes codes = codesOf(r, b);
+                const ParameterInfo* info = layout.find(b, LayerIndex(l));
+                QVERIFY(info);
+                QCOMPARE(info->name, prefix + at(r.names[blockIndex(b)], l));
+                QCOMPARE(info->inOut, r.inOut);
+                QCOMPARE(info->headAxisLength, std::int64_t(codes.size()));
+                QCOMPARE(info->otherAxisLength, r.hidden);
+                // Outputs are columns of an [in, out] matrix, rows of an [out, in] one.
+                const bool outputs = b != Block::O;
+                QVERIFY(info->headAxis == (outputs == r.inOut ? Axis::columns : Axis::rows));
+                std::vector<int> used(codes.size(), 0);
+                for (std::int64_t h = 0; h < r.heads; ++h) {
+                    const bool shared = b == Block::K || b == Block::V;
+                    const std::int64_t wanted = shared ? h / (r.heads / r.kv) : h;
+                    const auto slice = layout.slice(b, LayerIndex(l), HeadIndex(h));
+                    QVERIFY(slice);
+                    QCOMPARE(slice->parameter, info->name);
+                    QVERIFY(slice->axis == info->headAxis);
+                    QCOMPARE(slice->length, b == Block::V || b == Block::O ? r.dv : r.d);
+                    for (std::int64_t i = slice->start; i < slice->start + slice->length; ++i) {
+                        QVERIFY(i >= 0 && i < std::int64_t(codes.size()));
+                        QVERIFY(codes[size_t(i)] == std::pair(b, wanted));
+                        ++used[size_t(i)];
+                    }
+                    const auto bias = layout.biasSlice(b, LayerIndex(l), HeadIndex(h));
+                    QCOMPARE(bias.has_value(), b != Block::O);
+                    if (bias) {
+                        QVERIFY(bias->axis == Axis::rows);
+                        QCOMPARE(bias->start, slice->start);
+                        QCOMPARE(bias->length, slice->length);
+                        QCOMPARE(bias->parameter.substr(bias->parameter.size() - 5),
+                                 std::string(".bias"));
+                    }
+                }
+                // Every number of the block is in a slice, of as many heads as share it.
+                for (std::size_t i = 0; i < codes.size(); ++i) {
+                    const bool mine = codes[i].first == b;
+                    const bool shared = b == Block::K || b == Block::V;
+                    QCOMPARE(used[i], mine ? int(shared ? r.heads / r.kv : 1) : 0);
+                }
+            }
+        }
+        QVERIFY(!layout.slice(Block::Q, LayerIndex(2), HeadIndex(0)));
+        QVERIFY(!layout.slice(Block::Q, LayerIndex(0), HeadIndex(r.heads)));
+        QVERIFY(!layout.slice(Block::Q, LayerIndex(-1), HeadIndex(0)));
+    }
+}
+
+void TestHeadLayout::latentAttention() {
+    for (const bool lowRank : {true, false}) {
+        ModelShape s;
+        s.architecture = "deepseek_v3";
+        s.numLayers = 1;
+        s.numHeads = s.numKvHeads = 3;
+        s.headDim = 5 + 2; // no-position part and rotary part
+        s.vHeadDim = 4;
+        s.hiddenDim = 40;
+        s.configJson = std::string("{\"qk_nope_head_dim\": 5, \"qk_rope_head_dim\": 2, "
+                                   "\"kv_lora_rank\": 9, \"q_lora_rank\": ") +
+                       (lowRank ? "11}" : "null}");
+        const std::string p = "model.layers.0.self_attn.";
+        const std::string q = p + (lowRank ? "q_b_proj.weight" : "q_proj.weight");
+        const HeadLayout layout(s, {q, p + "q_a_proj.weight", p + "kv_a_proj_with_mqa.weight",
+                                    p + "kv_b_proj.weight", p + "o_proj.weight"});
+        QCOMPARE(layout.parameters().size(), std::size_t(3)); // the a matrices have no heads
+        layout.checkShape(q, {21, lowRank ? 11 : 40}, "f");
+        layout.checkShape(p + "kv_b_proj.weight", {27, 9}, "f");
+        layout.checkShape(p + "o_proj.weight", {40, 12}, "f");
+        for (std::int64_t h = 0; h < 3; ++h) {
+            const auto of = [&](Block b) { return *layout.slice(b, LayerIndex(0), HeadIndex(h)); };
+            QCOMPARE(of(Block::Q), (HeadSlice{q, Axis::rows, h * 7, 7}));
+            QCOMPARE(of(Block::K), (HeadSlice{p + "kv_b_proj.weight", Axis::rows, h * 9, 5}));
+            QCOMPARE(of(Block::V), (HeadSlice{p + "kv_b_proj.weight", Axis::rows, h * 9 + 5, 4}));
+            QCOMPARE(of(Block::O), (HeadSlice{p + "o_proj.weight", Axis::columns, h * 4, 4}));
+        }
+    }
+    ModelShape s;
+    s.architecture = "deepseek_v3";
+    s.numLayers = s.numHeads = s.numKvHeads = 1;
+    s.headDim = s.vHeadDim = s.hiddenDim = 4;
+    QVERIFY_EXCEPTION_THROWN(HeadLayout(s, {}), InputError); // K's size is only in the config
+}
+
+void TestHeadLayout::lookAlikesAreIgnored() {
+    const auto none = [](const char* architecture, const std::vector<std::string>& names) {
+        Row r = rows()[0];
+        r.architecture = architecture;
+        return HeadLayout(shapeOf(r, 2), names).parameters().empty();
+    };
+    QVERIFY(none("gpt2", {"h.0.mlp.c_proj.weight", "h.0.crossattention.c_attn.weight",
+                          "h.0.attn.bias", "h.0.attn.masked_bias", "h.0.attn.c_attn.weight.x",
+                          "x.h.0.attn.c_attn.weight", "h.0.attn.c_attn.bias",
+                          "h.00000000000000000000000000000001.attn.c_attn.weight"
+                          "x", "h.99999999999999999999.attn.c_attn.weight",
+                          "h.0.attn.c_attn.weight\n"}));
+    QVERIFY(none("bert", {"bert.encoder.layer.0.output.dense.weight",
+                          "bert.encoder.layer.0.intermediate.dense.weight",
+                          "bert.encoder.layer.0.crossattention.self.query.weight"}));
+    QVERIFY(none("qwen3", {"model.layers.0.self_attn.q_norm.weight",
+                           "model.layers.0.self_attn.k_norm.weight"}));
+    QVERIFY(none("opt", {"model.decoder.layers.0.encoder_attn.q_proj.weight"}));
+    QVERIFY(none("gemma3", {"vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight"}));
+    QVERIFY(none("gpt_neox", {"gpt_neox.layers.0.attention.bias",
+                              "gpt_neox.layers.0.attention.rotary_emb.inv_freq",
+                              "gpt_neox.layers.0.mlp.dense_h_to_4h.weight"}));
+    const Row r = rows()[0];
+    const HeadLayout layout(shapeOf(r, 2), {"h.2.attn.c_attn.weight", "h.1.attn.c_attn.weight"});
+    QCOMPARE(layout.parameters().size(), std::size_t(1));
+    QCOMPARE(layout.beyondLayers(), std::vector<std::string>{"h.2.attn.c_attn.weight"});
+}
+
+void TestHeadLayout::ambiguousNames() {
+    const Row r = rows()[0];
+    QVERIFY_EXCEPTION_THROWN(HeadLayout(shapeOf(r, 2), {"h.0.attn.c_attn.weight",
+                                                        "transformer.h.0.attn.c_attn.weight"}),
+                             InputError);
+}
+
+void TestHeadLayout::unknownArchitecture() {
+    Row r = rows()[0];
+    r.architecture = "mamba";
+    try {
+        HeadLayout(shapeOf(r, 2), {});
+        QFAIL("an unknown architecture was accepted");
+    } catch (const InputError& e) {
+        QVERIFY(e.problem().find("\"mamba\"") != std::string::npos);
+        QVERIFY(e.problem().find("bert, bloom,") != std::string::npos);
+    }
+}
+
+void TestHeadLayout::userLayout() {
+    Row r = rows()[0];
+    r.architecture = "my-model";
+    r.heads = 6;
+    r.kv = 2;
+    ModelShape s = shapeOf(r, 2);
+    s.layoutJson = R"({"name": "my-model",
+        "fused": {"parameter": "^blocks\\.(\\d+)\\.attn\\.qkv\\.weight$", "order": "per_kv_group",
+                  "orientation": "in_out", "bias": "^blocks\\.(\\d+)\\.attn\\.qkv\\.bias$"},
+        "O": {"parameter": "^blocks\\.(\\d+)\\.attn\\.proj\\.weight$", "orientation": "out_in"}})";
+    const HeadLayout layout(s, {"blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.bias",
+                                "blocks.1.attn.proj.weight"});
+    QCOMPARE(*layout.slice(Block::Q, LayerIndex(0), HeadIndex(4)),
+             (HeadSlice{"blocks.0.attn.qkv.weight", Axis::columns, 15 + 3, 3}));
+    QCOMPARE(*layout.slice(Block::V, LayerIndex(0), HeadIndex(5)),
+             (HeadSlice{"blocks.0.attn.qkv.weight", Axis::columns, 15 + 12, 3}));
+    QCOMPARE(*layout.biasSlice(Block::K, LayerIndex(0), HeadIndex(0)),
+             (HeadSlice{"blocks.0.attn.qkv.bias", Axis::rows, 9, 3}));
+    QVERIFY(!layout.slice(Block::Q, LayerIndex(1), HeadIndex(0)));
+    QCOMPARE(layout.slice(Block::O, LayerIndex(1), HeadIndex(1))->start, 3);
+    layout.checkShape("blocks.0.attn.qkv.weight", {777, 30}, "f"); // the other axis is free
+    QVERIFY_EXCEPTION_THROWN(layout.checkShape("blocks.0.attn.qkv.weight", {30, 777}, "f"),
+                             InputError);
+    s.layoutJson = R"({"Q": {"parameter": "^l(\\d+)q$", "orientation": "out_in"},
+                       "K": {"parameter": "^l(\\d+)k$", "orientation": "in_out"}})";
+    const HeadLayout two(s, {"l0q", "l1k"});
+    QCOMPARE(*two.slice(Block::Q, LayerIndex(0), HeadIndex(5)),
+             (HeadSlice{"l0q", Axis::rows, 15, 3}));
+    QCOMPARE(*two.slice(Block::K, LayerIndex(1), HeadIndex(5)),
+             (HeadSlice{"l1k", Axis::columns, 3, 3}));
+}
+
+void TestHeadLayout::userLayoutMistakes_data() {
+    QTest::addColumn<QString>("json");
+    QTest::addColumn<QString>("complaint");
+    const auto q = [](const char* parameter, const char* rest) {
+        return QStringLiteral("{\"Q\": {\"parameter\": \"%1\"%2}}").arg(parameter, rest);
+    };
+    QTest::newRow("not JSON") << "{" << "not a JSON object";
+    QTest::newRow("empty") << "{}" << "names no parameter";
+    QTest::newRow("no orientation") << q("^a(\\\\d+)$", "") << "Q.orientation";
+    QTest::newRow("no group") << q("^a$", ", \"orientation\": \"out_in\"") << "capture groups";
+    QTest::newRow("two groups") << q("^(a)(\\\\d+)$", ", \"orientation\": \"out_in\"")
+                                << "2 capture groups";
+    QTest::newRow("broken") << q("^a(\\\\d+$", ", \"orientation\": \"out_in\"") << "not valid";
+    QTest::newRow("order") << R"x({"fused": {"parameter": "(\\d)", "orientation": "out_in",
+                                  "order": "x"}})x" << "fused.order";
+    QTest::newRow("twice") << R"x({"fused": {"parameter": "(\\d)", "orientation": "out_in",
+                                  "order": "per_head"}, "K": {"parameter": "(\\d)",
+                                  "orientation": "out_in"}})x" << "already part of fused";
+    QTest::newRow("number") << R"x({"O": {"parameter": 3}})x" << "O.parameter";
+    QTest::newRow("fused list") << R"x({"fused": []})x" << "fused";
+}
+
+void TestHeadLayout::userLayoutMistakes() {
+    QFETCH(QString, json);
+    QFETCH(QString, complaint);
+    ModelShape s = shapeOf(rows()[0], 2);
+    s.layoutJson = json.toStdString();
+    try {
+        HeadLayout(s, {});
+        QFAIL("accepted");
+    } catch (const InputError& e) {
+        QVERIFY2(QString::fromStdString(e.problem()).contains(complaint), e.what());
+    }
+}
+
+void TestHeadLayout::shapesAreChecked() {
+    const HeadLayout layout = layoutOf(rows()[0], "", true);
+    layout.checkShape("h.0.attn.c_attn.weight", {12, 36}, "f");
+    layout.checkShape("h.0.attn.c_attn.bias", {36}, "f");
+    layout.checkShape("h.0.attn.c_proj.bias", {12}, "f");
+    layout.checkShape("other", {1, 2, 3}, "f");
+    for (const auto& wrong : std::vector<std::vector<std::int64_t>>{
+             {36, 12}, {12, 24}, {12}, {12, 36, 1}, {}, {12, 0}}) {
+        try {
+            layout.checkShape("h.0.attn.c_attn.weight", wrong, "f");
+            QFAIL("a wrong shape was accepted");
+        } catch (const InputError& e) {
+            QVERIFY(e.problem().find("[12, 36]") != std::string::npos);
+            QCOMPARE(e.innerPath(), std::string("h.0.attn.c_attn.weight"));
+        }
+    }
+    // Interleaved per head can't be shared.
+    Row neox = rows()[10];
+    QCOMPARE(neox.architecture, "gpt_neox");
+    neox.kv = 2;
+    QVERIFY_EXCEPTION_THROWN(layoutOf(neox, "", false), InputError);
+}
+
+void TestHeadLayout::runawayPatternsEnd() {
+    ModelShape s = shapeOf(rows()[0], 2);
+    s.layoutJson = R"({"Q": {"parameter": "^(?:a+)+(\\d+)$", "orientation": "out_in"}})";
+    QElapsedTimer timer;
+    timer.start();
+    const HeadLayout layout(s, {std::string(3000, 'a'), "aa1"});
+    QVERIFY(timer.elapsed() < 2000);
+    QCOMPARE(layout.parameters().size(), std::size_t(1));
+}
+
+void TestHeadLayout::everyRegisteredArchitectureIsTested() {
+    std::set<std::string> tested{"deepseek_v2", "deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe"};
+    for (const Row& r : rows()) {
+        tested.insert(r.architecture);
+    }
+    const auto known = knownArchitectures();
+    QCOMPARE(std::set<std::string>(known.begin(), known.end()), tested);
+}
+
+QTEST_GUILESS_MAIN(TestHeadLayout)
+#include "tst_head_layout.moc"
