@@ -30,6 +30,12 @@ AtomicFile::AtomicFile(std::filesystem::path target)
     if (std::filesystem::is_directory(m_target, ignored)) {
         fail("can't be written", m_target, EISDIR);
     }
+    // Renaming over a device or pipe would replace it.
+    if (std::filesystem::exists(m_target, ignored) &&
+        !std::filesystem::is_regular_file(m_target, ignored)) {
+        throw InputError("can't be written: it is a device, not a file", m_target, {},
+                         "choose another place");
+    }
     const std::string pattern = m_target.string() + ".tmp-XXXXXX";
     std::vector<char> name(pattern.begin(), pattern.end());
     name.push_back('\0');

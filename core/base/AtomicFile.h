@@ -11,7 +11,8 @@ namespace qkov {
 /// that was there before is untouched.
 class AtomicFile {
   public:
-    /// @throws InputError if the folder is missing or can't be written, or `target` is a folder
+    /// @throws InputError if the folder is missing or can't be written, or `target` is a folder or
+    ///         a device
     explicit AtomicFile(std::filesystem::path target);
     ~AtomicFile();
     AtomicFile(const AtomicFile&) = delete;
