@@ -214,6 +214,33 @@ def test_tensorscope():
             raise AssertionError("unknown token counts were accepted")
 
 
+def test_tensorscope_arrangements():
+    model = gpt2()
+    name = sorted(Recorder(model).modules)[0]
+    stacked = torch.stack([torch.from_numpy(expected(model, [s], name, "mean")[0]) for s in samples(3)])
+    tokens = {f"a_{i}": n - 1 for i, n in enumerate(LENGTHS)}
+    contributions = stacked.pow(2) / torch.tensor([n - 1 for n in LENGTHS])[:, None, None]
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "dump.h5")
+        for cache, store in (({"a": {f"a_{i}": {name: c} for i, c in enumerate(contributions)}}, None),
+                             ({f"a_{i}": {name: c} for i, c in enumerate(contributions)}, None),
+                             ({"a": {name: contributions}}, {"a": {name: stacked}})):
+            convert_tensorscope(cache, path, ModelInfo(model.config.to_dict()), store, None if store else tokens)
+            with h5py.File(path) as f:
+                results.append(f[f"tasks/a/contributions/{name}"][:])
+                assert list(f["tasks/a/samples/n_tokens"]) == [n - 1 for n in LENGTHS]
+                if store:
+                    assert (f[f"tasks/a/gradients/{name}"][:] == stacked.numpy()).all()
+        assert all((r == contributions.numpy()).all() for r in results)
+        try:
+            convert_tensorscope({"a": {"x": 3}}, path, ModelInfo(model.config.to_dict()))
+        except DumpError as error:
+            assert "tensors" in str(error)
+        else:
+            raise AssertionError("a cache of numbers was accepted")
+
+
 def test_safetensors():
     state = {"b": torch.arange(6, dtype=torch.bfloat16).reshape(2, 3), "a": torch.ones(3), "empty": torch.zeros(0, 4)}
     with tempfile.TemporaryDirectory() as folder:

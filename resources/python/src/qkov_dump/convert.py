@@ -57,13 +57,15 @@ def convert_tensorscope(contribution_cache, out, model, gradients=None, n_tokens
                         dtype="f32"):
     """A TensorScope cache to a dump.
 
-    contribution_cache: {task: {sample key: {parameter: g² ÷ predicted tokens}}};
+    contribution_cache: {task: {sample key: {parameter: g² ÷ predicted tokens}}}; also without tasks,
+    {"task_number": {parameter: …}}, or stacked, {task: {parameter: [samples, …]}};
     gradients: its gradient store {task: {key: {"gradient", "sample_id", "param_name"}}}, optional,
-    used for parameters it holds for every sample;
+    used for parameters it holds for every sample; also {task: {parameter: [samples, …]}};
     n_tokens: {sample key: predicted tokens}. Where it is not given it follows from
     Σ g² ÷ Σ C of a parameter that has both. model: ModelInfo. texts: {sample key: text}.
     """
     report = []
+    contribution_cache = _by_task_and_sample(contribution_cache)
     with DumpWriter(out, model, storage="dense", dtype=dtype) as dump:
         for task_name, samples in contribution_cache.items():
             keys = sorted(samples, key=_sample_number)
@@ -94,6 +96,29 @@ def convert_tensorscope(contribution_cache, out, model, gradients=None, n_tokens
     return report
 
 
+def _by_task_and_sample(cache):
+    """Any of the three arrangements as {task: {sample key: {parameter: tensor}}}."""
+    tasks = {}
+    for key, entry in cache.items():
+        if not isinstance(entry, dict) or not entry:
+            raise DumpError(f"the cache's entry '{key}' is not a dict of samples or parameters")
+        values = list(entry.values())
+        if all(isinstance(v, dict) for v in values):
+            tasks[key] = entry
+            continue
+        if not all(isinstance(v, torch.Tensor) for v in values):
+            raise DumpError(f"the cache's entry '{key}' holds something else than tensors")
+        stacked = {n: t for n, t in entry.items() if _is_projection(n)}
+        if stacked and all(t.dim() == 3 for t in stacked.values()):
+            counts = {t.shape[0] for t in stacked.values()}
+            if len(counts) != 1:
+                raise DumpError(f"the cache's entry '{key}' holds different numbers of samples: {sorted(counts)}")
+            tasks[key] = {f"{key}_{i}": {n: t[i] for n, t in stacked.items()} for i in range(counts.pop())}
+        else:
+            tasks.setdefault(str(key).rsplit("_", 1)[0], {})[key] = entry
+    return tasks
+
+
 def _is_projection(parameter):
     return parameter.endswith(".weight") and PROJECTIONS.search(parameter[:-len(".weight")])
 
@@ -105,7 +130,11 @@ def _sample_number(key):
 
 def _gradients_by_sample(store):
     found = {}
-    for entry in store.values():
+    for name, entry in store.items():
+        if isinstance(entry, torch.Tensor):  # stacked
+            for i, gradient in enumerate(entry):
+                found.setdefault(i, {})[name] = gradient
+            continue
         gradient = entry["gradient"].reshape(tuple(entry.get("shape", entry["gradient"].shape)))
         found.setdefault(int(entry["sample_id"]), {})[entry["param_name"]] = gradient
     return found
