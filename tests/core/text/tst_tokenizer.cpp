@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <random>
 #include <thread>
 
 using qkov::InputError;
@@ -83,6 +84,7 @@ class TestTokenizer : public QObject {
     void invalidUtf8();
     void specialTokensOfTheConfig();
     void refusals();
+    void damagedFilesAreRefusedOrRead();
 };
 
 void TestTokenizer::families_data() {
@@ -275,6 +277,66 @@ void TestTokenizer::refusals() {
     write(directory / "tokenizer.model", "no model");
     write(json, R"({"model":{"type":"Unigram","vocab":[]}})");
     QVERIFY(contains("tokenizer.model"));
+}
+
+void TestTokenizer::damagedFilesAreRefusedOrRead() {
+    // Bytes of real files replaced, removed and doubled: an InputError or a tokenizer, never a
+    // crash.
+    QTemporaryDir folder;
+    const fs::path directory = folder.path().toStdString();
+    std::mt19937 random(3);
+    const auto texts = strings();
+    int refused = 0, read = 0;
+    for (const char* name :
+         {"qwen2/tokenizer.json", "flags/tokenizer.json", "llama2/tokenizer.json",
+          "sp-llama/tokenizer.model", "gpt2-files/vocab.json"}) {
+        std::ifstream in(dataDirectory / name, std::ios::binary);
+        const std::string whole((std::istreambuf_iterator<char>(in)), {});
+        const fs::path file = directory / fs::path(name).filename();
+        if (file.filename() == "vocab.json")
+            write(directory / "merges.txt", "#version: 0.2\na b\nb c\n");
+        for (int round = 0; round < 60; ++round) {
+            std::string damaged = whole;
+            if (round % 2) { // one letter or digit: mostly still JSON
+                std::size_t at = random() % damaged.size();
+                while (!std::isalnum(static_cast<unsigned char>(damaged[at])))
+                    at = (at + 1) % damaged.size();
+                damaged[at] = "abcXYZ0189"[random() % 10];
+            }
+            for (int k = 0; round % 2 == 0 && k < 1 + round % 4; ++k) {
+                // Mostly in the first kilobyte, where the structure is.
+                const std::size_t at =
+                    random() %
+                    (round % 3 ? std::min<std::size_t>(damaged.size(), 1500) : damaged.size());
+                switch (random() % 4) {
+                case 0:
+                    damaged[at] = static_cast<char>(random());
+                    break;
+                case 1:
+                    damaged.erase(at, 1 + random() % 20);
+                    break;
+                case 2:
+                    damaged.insert(at, damaged.substr(at, 1 + random() % 40));
+                    break;
+                default:
+                    damaged[at] = "0129-\"[]{}:,\\tn"[random() % 16];
+                    break;
+                }
+            }
+            write(file, damaged);
+            try {
+                const Tokenizer tokenizer = Tokenizer::fromModelDirectory(directory);
+                for (std::size_t i = 0; i < 40; ++i)
+                    tokenizer.encode(texts[i]);
+                ++read;
+            } catch (const InputError&) {
+                ++refused;
+            }
+        }
+        fs::remove(file);
+    }
+    QVERIFY2(refused > 50 && read > 10,
+             QByteArray::number(refused) + ' ' + QByteArray::number(read));
 }
 
 QTEST_GUILESS_MAIN(TestTokenizer)
