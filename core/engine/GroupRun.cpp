@@ -439,6 +439,8 @@ void GroupRun::makeUnitWeights(std::size_t u) {
     const std::size_t modes = m_context.modes.size();
     const Regularization& reg = m_context.request.regularization;
     const double power = weightPower(m_context.request.variant);
+    // The right side's norms count parameters that no sample of the left side moves.
+    const bool norms = m_context.request.variant == Variant::cosine;
     m_weights[u].resize(modes);
     m_shifts[u].assign(modes, 0);
     m_exact[u].assign(modes, false);
@@ -483,7 +485,7 @@ void GroupRun::makeUnitWeights(std::size_t u) {
         bool infinite = false;
         for (std::size_t k = 0; k < w.values.size(); ++k) {
             double& v = w.values[k];
-            if (state.coversLeft && state.fisher.structural[k] == 0) {
+            if (state.coversLeft && !norms && state.fisher.structural[k] == 0) {
                 v = 0; // multiplies nothing, and must not set the scale
             } else if (std::isinf(v)) {
                 infinite = true;
