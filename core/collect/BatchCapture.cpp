@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "collect/BatchCapture.h"
 
+#include "collect/CollectPlan.h"
+
 #include <algorithm>
 #include <cstring>
 
 namespace qkov::collect {
 namespace {
-
-// Logits held at once, in numbers: rows of the head are worked off in chunks of this size, so that
-// a large vocabulary costs no memory.
-constexpr std::int64_t logitsAtOnce = std::int64_t(1) << 24;
 
 struct PaddedBatch {
     at::Tensor ids; ///< int64 [B, T] on the device
@@ -70,7 +68,8 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
         result.gradient = at::zeros_like(rows);
     }
     const auto count = static_cast<std::int64_t>(batch.row.size());
-    const std::int64_t chunk = std::max<std::int64_t>(1, logitsAtOnce / spec.vocabulary);
+    const std::int64_t chunk =
+        std::max<std::int64_t>(1, logitsAtOnce(decoder.device().is_cuda()) / spec.vocabulary);
     const at::Tensor rowIndex = deviceTensor(batch.row, decoder.device());
     const at::Tensor targets = deviceTensor(batch.target, decoder.device());
     const at::Tensor weights = at::tensor(batch.weight, at::TensorOptions(at::kDouble))

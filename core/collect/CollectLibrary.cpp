@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The entry points of libqkov_collect, found by name by whoever loads it.
-#include "base/Error.h"
+#include "collect/CollectLibrary.h"
 
-extern "C" __attribute__((visibility("default"))) int qkov_collect_abi() {
-    return 1;
+#include "collect/CollectRun.h"
+
+extern "C" const qkov::collect::CollectLibrary* qkov_collect_library() {
+    using namespace qkov::collect;
+    static const CollectLibrary library{
+        collectLibraryVersion,
+        [](const std::string& device) { return resolveDevice(device).is_cuda(); },
+        runCollect,
+        measureRate,
+    };
+    return &library;
 }

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/Collect.h"
+
+#include "base/Error.h"
+#include "collect/CollectLibrary.h"
+#include "collect/CollectPlan.h"
+
+#include <algorithm>
+#include <dlfcn.h>
+
+namespace qkov::collect {
+namespace {
+
+/// The folder that this very library was loaded from.
+std::filesystem::path ownFolder() {
+    Dl_info info{};
+    if (::dladdr(reinterpret_cast<const void*>(&ownFolder), &info) != 0 && info.dli_fname) {
+        std::error_code ignored;
+        return std::filesystem::absolute(info.dli_fname, ignored).parent_path();
+    }
+    return {};
+}
+
+const CollectLibrary& load() {
+    constexpr const char* name = "libqkov_collect.so";
+    // Already linked into the program (tests)?
+    void* entry = ::dlsym(RTLD_DEFAULT, "qkov_collect_library");
+    if (!entry) {
+        void* library = ::dlopen((ownFolder() / name).c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (!library) {
+            library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
+        }
+        if (!library) {
+            const char* why = ::dlerror();
+            throw Error(std::string("models can't be run: ") + (why ? why : name));
+        }
+        entry = ::dlsym(library, "qkov_collect_library");
+    }
+    const auto get = reinterpret_cast<const CollectLibrary* (*)()>(entry);
+    if (!get || get()->version != collectLibraryVersion) {
+        throw Error(std::string("models can't be run: ") + name + " is of another version");
+    }
+    return *get();
+}
+
+} // namespace
+
+const CollectLibrary& collectLibrary() {
+    static const CollectLibrary& library = load();
+    return library;
+}
+
+CollectEstimate estimate(const CollectRequest& request) {
+    const CollectLibrary& library = collectLibrary();
+    const CollectPlan plan = planCollect(request, library.usesCuda(request.device));
+    CollectEstimate result;
+    result.memoryBytes = plan.peakBytes;
+    result.diskBytes = plan.diskBytes;
+    result.peakDiskBytes = 2 * plan.diskBytes;
+    result.seconds = plan.flops / std::max(1.0, library.measureRate(request));
+    for (const PlannedTask& task : plan.tasks) {
+        result.samples += static_cast<std::int64_t>(task.samples.size());
+        result.longestTokens = std::max(result.longestTokens, task.longest);
+    }
+    return result;
+}
+
+CollectSummary collect(const CollectRequest& request, Job& job) {
+    return collectLibrary().collect(request, job);
+}
+
+} // namespace qkov::collect

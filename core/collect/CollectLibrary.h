@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What libqkov_collect offers, found by name. Both libraries come from one build, so plain C++
+// types and exceptions cross between them.
+#pragma once
+
+#include "collect/Collect.h"
+
+namespace qkov::collect {
+
+inline constexpr int collectLibraryVersion = 2;
+
+struct CollectLibrary {
+    int version;
+    /// Whether `device` ("auto", "cpu", "cuda[:n]") means a GPU here. @throws UsageError
+    bool (*usesCuda)(const std::string& device);
+    CollectSummary (*collect)(const CollectRequest&, Job&);
+    /// Measured matrix products, FLOP/s.
+    double (*measureRate)(const CollectRequest&);
+};
+
+/// Loads the library at the first call. @throws Error if it can't be loaded
+const CollectLibrary& collectLibrary();
+
+} // namespace qkov::collect
+
+/// The library's only exported entry.
+extern "C" __attribute__((visibility("default"))) const qkov::collect::CollectLibrary*
+qkov_collect_library();

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Everything about a collection that is known before the model runs: samples read and checked,
+// micro-batches, memory, disk. No Torch.
+#pragma once
+
+#include "collect/Collect.h"
+#include "collect/DecoderSpec.h"
+#include "collect/Samples.h"
+#include "model/Checkpoint.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace qkov::collect {
+
+/// A weight whose per-sample gradients are collected.
+struct RecordedParameter {
+    std::string name; ///< as in the file
+    std::string bias; ///< its bias, if that is collected too; never of O
+    std::int64_t layer = 0;
+    bool inOut = false;
+    std::int64_t dIn = 0, dOut = 0;
+    /// The parameter's own shape.
+    std::vector<std::int64_t> shape() const {
+        return inOut ? std::vector{dIn, dOut} : std::vector{dOut, dIn};
+    }
+};
+
+struct PlannedTask {
+    std::string name;
+    std::vector<Sample> samples;
+    /// Micro-batches of sample indices, of similar lengths.
+    std::vector<std::vector<std::size_t>> batches;
+    std::int64_t longest = 0, truncated = 0, predicted = 0;
+};
+
+struct CollectPlan {
+    model::Checkpoint checkpoint;
+    DecoderSpec spec;
+    std::vector<RecordedParameter> parameters; ///< in capture order: by layer, Q K V O
+    std::vector<PlannedTask> tasks;
+    double weightBytes = 0;
+    double peakBytes = 0; ///< of the whole run
+    double diskBytes = 0;
+    double flops = 0; ///< forward, backward and Fisher
+    std::vector<std::string> warnings;
+};
+
+/// Logits held at once, in numbers: the head's rows are worked off in chunks of this size, so that
+/// a large vocabulary costs little memory.
+constexpr std::int64_t logitsAtOnce(bool cuda) {
+    return std::int64_t(1) << (cuda ? 26 : 22);
+}
+
+/// What a batch of B samples padded to T tokens takes, in numbers of the compute type.
+double activationNumbers(const DecoderSpec& spec, double batch, double tokens);
+
+/// Groups samples by length so that `fits(batch, tokens)` holds for every group and padding is
+/// small. A group of one is always allowed. Depends on nothing but its arguments.
+std::vector<std::vector<std::size_t>>
+planBatches(const std::vector<Sample>& samples,
+            const std::function<bool(std::int64_t batch, std::int64_t tokens)>& fits);
+
+/// @param cuda plan for a GPU: batches limited by memory only, not by the time to a cancel
+/// @throws InputError, UsageError
+CollectPlan planCollect(const CollectRequest& request, bool cuda);
+
+/// A fingerprint of all that decides the numbers: model files, samples, options, batches.
+std::string planFingerprint(const CollectRequest& request, const CollectPlan& plan);
+
+} // namespace qkov::collect

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/CollectRun.h"
+
+#include "base/Error.h"
+#include "base/Numbers.h"
+#include "base/Threads.h"
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace qkov::collect {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Writes one batch to the spool while the model works on the next.
+class BackgroundWriter {
+  public:
+    explicit BackgroundWriter(Spool& spool)
+        : m_spool(spool)
+        , m_thread([this] { loop(); }) {}
+    ~BackgroundWriter() { stop(); }
+
+    struct Batch {
+        std::size_t task = 0, batch = 0;
+        std::vector<double> losses;
+        std::vector<std::byte> payload;
+    };
+
+    /// Blocks while the previous batch is still being written. @throws what writing it threw
+    void put(Batch batch) {
+        std::unique_lock lock(m_mutex);
+        m_changed.wait(lock, [&] { return !m_next || m_error; });
+        rethrow();
+        m_next = std::move(batch);
+        m_changed.notify_all();
+    }
+    /// All on disk. @throws likewise
+    void finish() {
+        stop();
+        rethrow();
+    }
+
+  private:
+    void rethrow() {
+        if (m_error) {
+            std::rethrow_exception(m_error);
+        }
+    }
+    void stop() {
+        {
+            const std::lock_guard lock(m_mutex);
+            m_ending = true;
+        }
+        m_changed.notify_all();
+        if (m_thread.joinable()) {
+            m_thread.join();
+        }
+    }
+    void loop() {
+        std::unique_lock lock(m_mutex);
+        while (true) {
+            m_changed.wait(lock, [&] { return m_next || m_ending; });
+            if (!m_next) {
+                return;
+            }
+            const Batch batch = std::move(*m_next);
+            m_next.reset();
+            m_changed.notify_all();
+            lock.unlock();
+            try {
+                m_spool.write(batch.task, batch.batch, batch.losses, batch.payload);
+                lock.lock();
+            } catch (...) {
+                lock.lock();
+                m_error = std::current_exception();
+                m_changed.notify_all();
+                return;
+            }
+        }
+    }
+
+    Spool& m_spool;
+    std::mutex m_mutex;
+    std::condition_variable m_changed;
+    std::optional<Batch> m_next;
+    std::exception_ptr m_error;
+    bool m_ending = false;
+    std::thread m_thread;
+};
+
+void runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
+              Spool& spool, Job& job, CollectSummary& summary) {
+    double total = 0, done = 0;
+    std::vector<std::vector<bool>> finished;
+    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+        auto& marks = finished.emplace_back();
+        for (std::size_t b = 0; b < plan.tasks[t].batches.size(); ++b) {
+            marks.push_back(request.resume && spool.has(t, b));
+            total += double(plan.tasks[t].batches[b].size());
+            done += marks.back() ? double(plan.tasks[t].batches[b].size()) : 0;
+        }
+    }
+    if (done > 0) {
+        summary.warnings.push_back("continued: " + std::to_string(std::int64_t(done)) + " of " +
+                                   std::to_string(std::int64_t(total)) +
+                                   " samples were already collected");
+    }
+    if (done == total) {
+        return;
+    }
+    job.stage("Loading the model", 0, 0.05);
+    const Decoder decoder(plan.spec, plan.checkpoint,
+                          request.computeDouble ? at::kDouble : at::kFloat, device);
+    job.checkCancelled();
+    RoundingLoss loss;
+    BackgroundWriter writer(spool);
+    double written = 0;
+    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+        const PlannedTask& task = plan.tasks[t];
+        job.stage("Collecting " + task.name, 0.05 + 0.75 * written / total,
+                  0.05 + 0.75 * (written + double(task.samples.size())) / total);
+        double inTask = 0;
+        for (std::size_t b = 0; b < task.batches.size(); ++b) {
+            const auto& batch = task.batches[b];
+            if (!finished[t][b]) {
+                job.checkCancelled();
+                std::vector<const Sample*> samples;
+                for (const std::size_t i : batch) {
+                    samples.push_back(&task.samples[i]);
+                }
+                BatchCapture capture = captureBatch(decoder, samples, request.loss, job.token());
+                auto payload = packBatch(plan, request, task, batch, capture, loss);
+                writer.put({t, b, std::move(capture.losses), std::move(payload)});
+            }
+            inTask += double(batch.size());
+            job.rename("Collecting " + task.name + ", " + std::to_string(std::int64_t(inTask)) +
+                       " of " + std::to_string(task.samples.size()) + " samples");
+            job.advance(inTask / double(task.samples.size()));
+        }
+        written += double(task.samples.size());
+    }
+    writer.finish();
+    if (loss.zeroed > 0.01 * loss.written) {
+        summary.warnings.push_back(
+            formatNumber(100 * loss.zeroed / loss.written, 2) +
+            "% of the numbers were too small for float16 and became zero; --dtype f32 keeps them");
+    }
+}
+
+} // namespace
+
+at::Device resolveDevice(const std::string& device) {
+    if (device == "cpu") {
+        return at::kCPU;
+    }
+    const bool available = at::globalContext().hasCUDA() && at::getNumGPUs() > 0;
+    if (device == "auto") {
+        return available ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+    }
+    if (device != "cuda" && !device.starts_with("cuda:")) {
+        throw UsageError("unknown device '" + device + "'; use auto, cpu or cuda[:n]");
+    }
+    if (!available) {
+        throw UsageError("there is no usable GPU here; use --device cpu");
+    }
+    int index = 0;
+    if (device.size() > 4) {
+        const std::string number = device.substr(5);
+        if (number.empty() || number.size() > 3 ||
+            number.find_first_not_of("0123456789") != std::string::npos) {
+            throw UsageError("unknown device '" + device + "'; use auto, cpu or cuda[:n]");
+        }
+        index = std::stoi(number);
+    }
+    if (index >= static_cast<int>(at::getNumGPUs())) {
+        throw UsageError("there is no GPU " + std::to_string(index) + " here");
+    }
+    return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+double measureRate(const CollectRequest& request) {
+    const at::NoGradGuard noGrad;
+    const at::Device device = resolveDevice(request.device);
+    at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
+    const std::int64_t n = device.is_cuda() ? 4096 : 512;
+    const at::Tensor a = at::randn(
+        {n, n}, at::TensorOptions(request.computeDouble ? at::kDouble : at::kFloat).device(device));
+    at::Tensor c = at::matmul(a, a);
+    c.sum().item<double>();
+    const auto start = Clock::now();
+    double products = 0;
+    while (secondsSince(start) < 0.1) {
+        c = at::matmul(a, a);
+        c.sum().item<double>(); // waits for the GPU
+        ++products;
+    }
+    return products * 2 * double(n) * double(n) * double(n) / secondsSince(start);
+}
+
+CollectSummary runCollect(const CollectRequest& request, Job& job) {
+    const auto start = Clock::now();
+    const at::Device device = resolveDevice(request.device);
+    at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
+    std::error_code ignored;
+    if (std::filesystem::is_directory(request.out, ignored)) {
+        throw InputError("is a folder, expected the name of a dump file", request.out);
+    }
+    job.stage("Reading the samples", 0, 0.02);
+    const CollectPlan plan = planCollect(request, device.is_cuda());
+    job.checkCancelled();
+
+    CollectSummary summary;
+    summary.warnings = plan.warnings;
+    for (const PlannedTask& task : plan.tasks) {
+        CollectSummary::Task t;
+        t.name = task.name;
+        t.samples = static_cast<std::int64_t>(task.samples.size());
+        t.predictedTokens = task.predicted;
+        t.truncated = task.truncated;
+        summary.tasks.push_back(t);
+    }
+    Spool spool(request.out, planFingerprint(request, plan), request.resume);
+    try {
+        runModel(plan, request, device, spool, job, summary);
+        writeDump(plan, request, spool, device, job, summary);
+    } catch (const InputError&) {
+        spool.remove(); // can't be continued as it is
+        throw;
+    } catch (const Cancelled&) {
+        if (spool.written() == 0 && !request.resume) {
+            spool.remove();
+        }
+        throw;
+    }
+    spool.remove();
+    summary.diskBytes = std::filesystem::file_size(request.out, ignored);
+    summary.seconds = secondsSince(start);
+    job.finish();
+    return summary;
+}
+
+} // namespace qkov::collect

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/CollectRun.h"
+
+#include "base/Error.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace qkov::collect {
+namespace {
+
+constexpr double largestHalf = 65504;
+
+/// Power of two s such that input/s and gradOutput·s have about the same largest magnitude: small
+/// gradients survive float16, and the product is unchanged.
+double balance(double input, double gradOutput) {
+    if (!(input > 0) || !(gradOutput > 0)) {
+        return 1;
+    }
+    const long exponent = std::lround((std::log2(input) - std::log2(gradOutput)) / 2);
+    return std::ldexp(1.0, static_cast<int>(std::min(60L, std::max(-60L, exponent))));
+}
+
+/// Largest magnitude per sample, on the host; NaN stays NaN.
+std::vector<double> largestPerSample(const at::Tensor& values) {
+    const at::Tensor m = values.flatten(1).abs().amax(1).to(at::kCPU, at::kDouble).contiguous();
+    return {m.data_ptr<double>(), m.data_ptr<double>() + m.numel()};
+}
+
+class Packer {
+  public:
+    Packer(const CollectPlan& plan, const CollectRequest& request, const PlannedTask& task,
+           const std::vector<std::size_t>& batch)
+        : m_plan(plan)
+        , m_request(request)
+        , m_task(task)
+        , m_batch(batch)
+        , m_layout(plan, request, task, batch)
+        , m_payload(m_layout.bytes)
+        , m_type(request.storage == DType::f16 ? at::kHalf : at::kFloat) {}
+
+    std::vector<std::byte> pack(const BatchCapture& capture, RoundingLoss& loss) {
+        const at::NoGradGuard noGrad;
+        if (capture.projections.size() != m_plan.parameters.size()) {
+            throw Error("captured " + std::to_string(capture.projections.size()) +
+                        " parameters, expected " + std::to_string(m_plan.parameters.size()));
+        }
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            if (!std::isfinite(capture.losses[b])) {
+                fail("the loss", b);
+            }
+        }
+        const at::Device device = capture.projections.front().input.device();
+        m_written = at::zeros({}, at::TensorOptions(at::kLong).device(device));
+        m_kept = at::zeros_like(m_written);
+        maskRows(capture.projections.front());
+        for (std::size_t p = 0; p < capture.projections.size(); ++p) {
+            const ProjectionFactors& f = capture.projections[p];
+            if (f.linear->parameter != m_plan.parameters[p].name || !f.gradOutput.defined()) {
+                throw Error("no gradient of " + m_plan.parameters[p].name + " was recorded");
+            }
+            m_request.factored ? packFactors(p, f) : packDense(p, f);
+            if (!m_plan.parameters[p].bias.empty()) {
+                packBias(p, f);
+            }
+        }
+        const auto written = double(m_written.item<std::int64_t>());
+        loss.written += written;
+        loss.zeroed += written - double(m_kept.item<std::int64_t>());
+        return std::move(m_payload);
+    }
+
+  private:
+    const Sample& sample(std::size_t b) const { return m_task.samples[m_batch[b]]; }
+    [[noreturn]] void fail(const std::string& what, std::size_t b) const {
+        throw InputError(what + " of sample \"" + sample(b).id + "\" (task " + m_task.name +
+                             ") is not a finite number",
+                         m_request.model, {}, "try --compute-dtype f64, or leave the sample out");
+    }
+
+    /// 1 on the samples' own rows, 0 on padding: [B, T, 1].
+    void maskRows(const ProjectionFactors& f) {
+        const std::int64_t tokens = f.input.size(1);
+        std::vector<std::int64_t> lengths;
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            lengths.push_back(static_cast<std::int64_t>(sample(b).ids.size()));
+        }
+        const at::TensorOptions whole(at::kLong);
+        m_mask = (at::arange(tokens, whole).unsqueeze(0) < at::tensor(lengths, whole).unsqueeze(1))
+                     .unsqueeze(2)
+                     .to(f.input.device(), f.input.scalar_type());
+    }
+
+    at::Tensor rounded(const at::Tensor& values) {
+        const at::Tensor stored = values.to(m_type).contiguous();
+        if (m_type == at::kHalf) {
+            m_written += at::count_nonzero(values);
+            m_kept += at::count_nonzero(stored);
+        }
+        return stored.to(at::kCPU);
+    }
+
+    void copyRows(const at::Tensor& host, std::size_t b, std::int64_t rows, std::size_t offset) {
+        const at::Tensor one = host[static_cast<std::int64_t>(b)].slice(0, 0, rows);
+        std::memcpy(m_payload.data() + offset, one.data_ptr(),
+                    static_cast<std::size_t>(one.numel()) * one.element_size());
+    }
+
+    void packFactors(std::size_t p, const ProjectionFactors& f) {
+        const auto B = static_cast<std::int64_t>(m_batch.size());
+        at::Tensor x = f.input * m_mask;
+        at::Tensor g = f.gradOutput;
+        const std::vector<double> largestX = largestPerSample(x);
+        const std::vector<double> largestG = largestPerSample(g);
+        std::vector<double> scale(m_batch.size(), 1.0);
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            if (!std::isfinite(largestX[b]) || !std::isfinite(largestG[b])) {
+                fail("the gradient of " + f.linear->parameter, b);
+            }
+            if (m_type == at::kHalf) {
+                scale[b] = balance(largestX[b], largestG[b]);
+                checkRange(largestX[b] / scale[b], f, b);
+            }
+        }
+        if (m_type == at::kHalf) {
+            const at::Tensor s = at::tensor(scale, at::TensorOptions(at::kDouble))
+                                     .to(x.device(), x.scalar_type())
+                                     .view({B, 1, 1});
+            x = x / s;
+            g = g * s;
+        }
+        x = rounded(x);
+        g = rounded(g);
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            const auto rows = static_cast<std::int64_t>(sample(b).ids.size());
+            const std::size_t at = m_layout.offset(p, b);
+            copyRows(x, b, rows, at);
+            copyRows(g, b, rows,
+                     at + static_cast<std::size_t>(rows * x.size(2)) * x.element_size());
+        }
+    }
+
+    void packDense(std::size_t p, const ProjectionFactors& f) {
+        // Sample by sample: all dense gradients of a batch at once may not fit.
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            ProjectionFactors one = f;
+            one.input = f.input.slice(0, std::int64_t(b), std::int64_t(b) + 1);
+            one.gradOutput = f.gradOutput.slice(0, std::int64_t(b), std::int64_t(b) + 1);
+            const at::Tensor dense = denseGradients(one);
+            const double largest = largestPerSample(dense).front();
+            if (!std::isfinite(largest)) {
+                fail("the gradient of " + f.linear->parameter, b);
+            }
+            if (m_type == at::kHalf) {
+                checkRange(largest, f, b);
+            }
+            copyRows(rounded(dense), 0, dense.size(1), m_layout.offset(p, b));
+        }
+    }
+
+    void packBias(std::size_t p, const ProjectionFactors& f) {
+        const at::Tensor sum = f.gradOutput.sum(1).to(at::kFloat).to(at::kCPU).contiguous();
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            copyRows(sum, b, sum.size(1), m_layout.biasOffset(p, b));
+        }
+    }
+
+    void checkRange(double largest, const ProjectionFactors& f, std::size_t b) const {
+        if (largest > largestHalf) {
+            throw InputError("the gradient of " + f.linear->parameter + " of sample \"" +
+                                 sample(b).id + "\" is too large for float16",
+                             m_request.model, {}, "use --dtype f32");
+        }
+    }
+
+    const CollectPlan& m_plan;
+    const CollectRequest& m_request;
+    const PlannedTask& m_task;
+    const std::vector<std::size_t>& m_batch;
+    PayloadLayout m_layout;
+    std::vector<std::byte> m_payload;
+    at::ScalarType m_type;
+    at::Tensor m_mask, m_written, m_kept;
+};
+
+} // namespace
+
+PayloadLayout::PayloadLayout(const CollectPlan& plan, const CollectRequest& request,
+                             const PlannedTask& task, const std::vector<std::size_t>& batch)
+    : samples(batch.size()) {
+    const std::size_t size = dtypeSize(request.storage);
+    for (const RecordedParameter& p : plan.parameters) {
+        for (const std::size_t i : batch) {
+            offsets.push_back(bytes);
+            const auto in = static_cast<std::size_t>(p.dIn), out = static_cast<std::size_t>(p.dOut);
+            bytes +=
+                request.factored ? task.samples[i].ids.size() * (in + out) * size : in * out * size;
+        }
+        bytes = (bytes + 3) / 4 * 4;
+        for (std::size_t b = 0; b < batch.size(); ++b) {
+            biasOffsets.push_back(bytes);
+            bytes += p.bias.empty() ? 0 : static_cast<std::size_t>(p.dOut) * sizeof(float);
+        }
+    }
+}
+
+std::vector<std::byte> packBatch(const CollectPlan& plan, const CollectRequest& request,
+                                 const PlannedTask& task, const std::vector<std::size_t>& batch,
+                                 const BatchCapture& capture, RoundingLoss& loss) {
+    return Packer(plan, request, task, batch).pack(capture, loss);
+}
+
+} // namespace qkov::collect

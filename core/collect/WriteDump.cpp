@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/CollectRun.h"
+
+#include "base/Error.h"
+#include "base/Threads.h"
+#include "dump/DumpWriter.h"
+#include "fisher/Accumulator.h"
+#include "fisher/HeadReduction.h"
+
+#include <algorithm>
+
+namespace qkov::collect {
+namespace {
+
+struct Stored {
+    SpooledBatch batch;
+    PayloadLayout layout;
+};
+
+/// Σ w g² of one parameter where its gradients are: in float64 on either side.
+class FisherSum {
+  public:
+    FisherSum(std::int64_t size, at::Device device, int threads)
+        : m_device(device)
+        , m_threads(threads)
+        , m_host(device.is_cuda() ? 0 : static_cast<std::size_t>(size)) {
+        if (device.is_cuda()) {
+            m_sum = at::zeros({size}, at::TensorOptions(at::kDouble).device(device));
+        }
+    }
+    void add(const at::Tensor& gradient, double weight) {
+        if (m_device.is_cuda()) {
+            const at::Tensor g = gradient.flatten().to(at::kDouble);
+            m_sum.addcmul_(g, g, weight);
+        } else {
+            const at::Tensor g = gradient.contiguous();
+            m_host.add(g.data_ptr<float>(), weight, m_threads);
+        }
+    }
+    std::vector<double> values() const {
+        if (!m_device.is_cuda()) {
+            return {m_host.fisher().begin(), m_host.fisher().end()};
+        }
+        const at::Tensor host = m_sum.to(at::kCPU);
+        return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
+    }
+
+  private:
+    at::Device m_device;
+    int m_threads;
+    fisher::Accumulator m_host;
+    at::Tensor m_sum;
+};
+
+class TaskWriter {
+  public:
+    TaskWriter(dump::DumpWriter& writer, const CollectPlan& plan, const CollectRequest& request,
+               const PlannedTask& task, std::vector<Stored> stored, at::Device device)
+        : m_writer(writer)
+        , m_plan(plan)
+        , m_request(request)
+        , m_task(task)
+        , m_stored(std::move(stored))
+        , m_device(device)
+        , m_threads(request.threads > 0 ? request.threads : defaultThreadCount()) {
+        m_set.name = "structural";
+        m_set.estimator = fisher::estimatorName(request.estimator);
+        m_set.decay = request.emaDecay;
+        m_set.samples = static_cast<std::int64_t>(task.samples.size());
+        m_set.biasCorrected = true;
+        m_weights = fisher::sampleWeights(request.estimator, request.emaDecay, m_set.samples);
+    }
+
+    double writeSamples() {
+        std::vector<dump::SampleInfo> infos;
+        std::vector<std::vector<std::int32_t>> tokens;
+        for (const Sample& s : m_task.samples) {
+            dump::SampleInfo info;
+            info.id = s.id;
+            info.text = s.text;
+            info.group = s.group;
+            info.tokens = s.predicted;
+            infos.push_back(std::move(info));
+            tokens.push_back(s.ids);
+        }
+        double total = 0;
+        for (std::size_t k = 0; k < m_stored.size(); ++k) {
+            const auto& batch = m_task.batches[k];
+            for (std::size_t b = 0; b < batch.size(); ++b) {
+                const double loss = m_stored[k].batch.losses()[b];
+                infos[batch[b]].loss = static_cast<float>(loss);
+                total += loss;
+            }
+        }
+        m_writer.beginTask(m_task.name, m_request.loss == LossReduction::mean ? "mean" : "sum",
+                           infos, tokens);
+        return total / static_cast<double>(infos.size());
+    }
+
+    void writeParameter(std::size_t p, const CancelToken& token) {
+        const RecordedParameter& parameter = m_plan.parameters[p];
+        if (m_request.factored) {
+            m_writer.declareFactors(parameter.name, m_task.longest, parameter.dIn, parameter.dOut,
+                                    m_request.storage);
+        } else {
+            m_writer.declareGradients(parameter.name, parameter.shape(), m_request.storage);
+        }
+        const bool wantFisher = m_request.structuralFisher || m_request.behavioralFisher;
+        FisherSum sum(wantFisher ? parameter.dIn * parameter.dOut : 0, m_device, m_threads);
+        forEachSample([&](const Stored& stored, std::size_t inBatch, std::size_t sample) {
+            if (token.cancelled()) {
+                throw Cancelled();
+            }
+            const std::byte* data = stored.batch.payload() + stored.layout.offset(p, inBatch);
+            const at::Tensor gradient = m_request.factored
+                                            ? factors(parameter, data, sample, wantFisher)
+                                            : dense(parameter, data, sample);
+            if (wantFisher) {
+                sum.add(gradient, m_weights[sample]);
+            }
+        });
+        if (wantFisher) {
+            writeFisher(parameter.name, parameter.shape(), sum.values());
+        }
+        if (!parameter.bias.empty()) {
+            writeBias(p, wantFisher);
+        }
+    }
+
+  private:
+    template <class Body>
+    void forEachSample(Body body) {
+        for (std::size_t k = 0; k < m_stored.size(); ++k) {
+            for (std::size_t b = 0; b < m_task.batches[k].size(); ++b) {
+                body(m_stored[k], b, m_task.batches[k][b]);
+            }
+        }
+    }
+
+    at::Tensor numbers(const std::byte* data, std::int64_t rows, std::int64_t columns) const {
+        at::Tensor t = at::empty({rows, columns}, at::TensorOptions(at::kFloat));
+        convertToFloat(data, m_request.storage, static_cast<std::size_t>(rows * columns),
+                       t.data_ptr<float>());
+        return t;
+    }
+
+    at::Tensor factors(const RecordedParameter& p, const std::byte* data, std::size_t sample,
+                       bool wantGradient) {
+        const auto tokens = static_cast<std::int64_t>(m_task.samples[sample].ids.size());
+        const at::Tensor x = numbers(data, tokens, p.dIn);
+        const at::Tensor g =
+            numbers(data + static_cast<std::size_t>(tokens * p.dIn) * dtypeSize(m_request.storage),
+                    tokens, p.dOut);
+        const auto length = static_cast<std::int32_t>(tokens);
+        m_writer.writeFactors(p.name, static_cast<std::int64_t>(sample), 1, tokens,
+                              x.data_ptr<float>(), g.data_ptr<float>(), &length);
+        if (!wantGradient) {
+            return {};
+        }
+        const at::Tensor xd = x.to(m_device), gd = g.to(m_device);
+        return p.inOut ? at::mm(xd.t(), gd) : at::mm(gd.t(), xd);
+    }
+
+    at::Tensor dense(const RecordedParameter& p, const std::byte* data, std::size_t sample) {
+        const at::Tensor g = numbers(data, p.shape()[0], p.shape()[1]);
+        m_writer.writeGradients(p.name, static_cast<std::int64_t>(sample), 1, g.data_ptr<float>());
+        return g.to(m_device);
+    }
+
+    void writeBias(std::size_t p, bool wantFisher) {
+        const RecordedParameter& parameter = m_plan.parameters[p];
+        m_writer.declareGradients(parameter.bias, {parameter.dOut}, DType::f32);
+        fisher::Accumulator sum(static_cast<std::size_t>(parameter.dOut));
+        forEachSample([&](const Stored& stored, std::size_t inBatch, std::size_t sample) {
+            std::vector<float> values(static_cast<std::size_t>(parameter.dOut));
+            convertToFloat(stored.batch.payload() + stored.layout.biasOffset(p, inBatch),
+                           DType::f32, values.size(), values.data());
+            m_writer.writeGradients(parameter.bias, static_cast<std::int64_t>(sample), 1,
+                                    values.data());
+            sum.add(values.data(), m_weights[sample]);
+        });
+        if (wantFisher) {
+            writeFisher(parameter.bias, {parameter.dOut},
+                        {sum.fisher().begin(), sum.fisher().end()});
+        }
+    }
+
+    void writeFisher(const std::string& name, const std::vector<std::int64_t>& shape,
+                     const std::vector<double>& values) {
+        dump::FisherEntry entry;
+        entry.parameter = name;
+        entry.shape = shape;
+        if (m_request.structuralFisher && !m_request.fisherPerHead) {
+            m_writer.writeFisher(m_set, entry, values);
+        }
+        if (m_request.structuralFisher && m_request.fisherPerHead) {
+            const fisher::Reduced reduced =
+                fisher::reducePerHead(m_plan.checkpoint.layout(), name, shape, values);
+            entry.shape = reduced.shape;
+            entry.resolution = dump::Resolution::head;
+            m_writer.writeFisher(m_set, entry, reduced.values);
+        }
+    }
+
+    dump::DumpWriter& m_writer;
+    const CollectPlan& m_plan;
+    const CollectRequest& m_request;
+    const PlannedTask& m_task;
+    std::vector<Stored> m_stored;
+    at::Device m_device;
+    int m_threads;
+    dump::FisherSet m_set;
+    std::vector<double> m_weights;
+};
+
+} // namespace
+
+void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,
+               at::Device device, Job& job, CollectSummary& summary) {
+    const at::NoGradGuard noGrad;
+    dump::DumpWriter writer(request.out, plan.checkpoint.shape(), "qkov " QKOV_VERSION);
+    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+        const PlannedTask& task = plan.tasks[t];
+        const double share = 0.2 / double(plan.tasks.size());
+        job.stage("Writing " + task.name, 0.8 + share * double(t), 0.8 + share * double(t + 1));
+        std::vector<Stored> stored;
+        for (std::size_t b = 0; b < task.batches.size(); ++b) {
+            PayloadLayout layout(plan, request, task, task.batches[b]);
+            SpooledBatch batch = spool.open(t, b);
+            if (batch.payloadBytes() != layout.bytes ||
+                batch.losses().size() != task.batches[b].size()) {
+                throw InputError("is of another run", spool.folder(), {}, "run without --resume");
+            }
+            stored.push_back({std::move(batch), std::move(layout)});
+        }
+        TaskWriter out(writer, plan, request, task, std::move(stored), device);
+        summary.tasks[t].meanLoss = out.writeSamples();
+        for (std::size_t p = 0; p < plan.parameters.size(); ++p) {
+            out.writeParameter(p, job.token());
+            job.advance(double(p + 1) / double(plan.parameters.size()));
+        }
+    }
+    job.checkCancelled();
+    writer.commit();
+}
+
+} // namespace qkov::collect
