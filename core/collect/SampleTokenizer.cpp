@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "collect/SampleTokenizer.h"
 
-#if __has_include("text/Tokenizer.h")
 #include "text/Tokenizer.h"
 
 #include <memory>
@@ -21,13 +20,3 @@ sampleTokenizer(const std::filesystem::path& modelDirectory) {
 }
 
 } // namespace qkov::collect
-#else
-namespace qkov::collect {
-
-std::function<std::vector<std::int32_t>(const std::string&)>
-sampleTokenizer(const std::filesystem::path&) {
-    return {};
-}
-
-} // namespace qkov::collect
-#endif

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+// A library of its own, loaded by SentencePieceLibrary.cpp.
 #include "text/AddedTokens.h"
 
 #include <sentencepiece_processor.h>
@@ -99,9 +100,10 @@ class SentencePieceTokenizer : public Tokenizer::Implementation {
 
 } // namespace
 
-std::shared_ptr<const Tokenizer::Implementation>
-makeSentencePieceTokenizer(const std::filesystem::path& model, const nlohmann::json& config) {
-    return std::make_shared<SentencePieceTokenizer>(model, config);
-}
-
 } // namespace qkov::text
+
+extern "C" __attribute__((visibility("default"))) void
+qkov_sentencepiece_make(const std::filesystem::path& model, const nlohmann::json& config,
+                        std::shared_ptr<const qkov::text::Tokenizer::Implementation>& result) {
+    result = std::make_shared<qkov::text::SentencePieceTokenizer>(model, config);
+}
