@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Figures of scores, with a draft of their captions.
+// Maps of scores as figures, with a draft of their captions.
 #include "base/Error.h"
 #include "base/Numbers.h"
 #include "engine/Scores.h"
-#include "figures/FigureSpec.h"
-#include "results/Summary.h"
+#include "figures/FigureBuilder.h"
 
 #include <QCoreApplication>
 
@@ -13,79 +12,9 @@
 
 namespace qkov::ui {
 
+using namespace figure;
+
 namespace {
-
-QString tr(const char* text) {
-    return QCoreApplication::translate("qkov::ui::Figure", text);
-}
-QString q(const std::string& text) {
-    return QString::fromStdString(text);
-}
-
-FigureSpec base(FigureKind kind, const FigureOptions& o, double width) {
-    FigureSpec s;
-    s.kind = kind;
-    s.inches = o.inches.value_or(QSizeF(width, 0));
-    s.fontPoints = o.fontPoints;
-    s.fontFamily = o.fontFamily;
-    s.colorMap = o.colorMap.value_or(ColorMap::Id::viridis);
-    s.range = o.range;
-    s.sharedRange = o.sharedRange;
-    s.panelLetters = o.panelLetters;
-    s.layerZeroAtTop = o.layerZeroAtTop;
-    s.annotate = o.annotate;
-    s.annotationDigits = o.annotationDigits;
-    s.marks = o.marks;
-    s.legend = o.legend;
-    s.title = o.title;
-    s.command = o.command;
-    s.dpi = o.dpi;
-    return s;
-}
-
-FigureSpec base(FigureKind kind, const FigureOptions& o, double width,
-                const engine::ScoreHeader& h) {
-    FigureSpec s = base(kind, o, width);
-    if (isSigned(h)) {
-        s.colorMap = o.colorMap.value_or(ColorMap::Id::vik);
-        s.range.centred = s.range.kind != RangeOptions::Kind::given && s.colorMap.diverging();
-    }
-    s.valueLabel = valueLabel(h);
-    s.source = q(h.dumpName);
-    if (!h.dumpFingerprint.empty()) {
-        s.source += QStringLiteral(" (%1)").arg(q(h.dumpFingerprint));
-    }
-    return s;
-}
-
-void finish(FigureSpec& s) {
-    if (s.inches.height() <= 0) {
-        fitHeight(s);
-    }
-}
-
-QString conditions(const engine::ScoreHeader& h) {
-    QString text = tr("Tasks: %1 (A, n = %2) and %3 (B, n = %4). Variant: %5")
-                       .arg(q(h.taskA))
-                       .arg(h.nA())
-                       .arg(q(h.taskB))
-                       .arg(h.nB())
-                       .arg(q(engine::name(h.request.variant)));
-    if (h.request.variant != engine::Variant::profile) {
-        if (h.request.mode) {
-            text += tr("; normalization: %1").arg(q(engine::name(*h.request.mode)));
-        }
-        text += tr("; Fisher: %1").arg(q(engine::name(h.request.fisherTask)));
-        if (h.request.estimator) {
-            text += QStringLiteral(", %1").arg(q(engine::name(*h.request.estimator)));
-        }
-    }
-    text += u'.';
-    if (!h.model.name.empty()) {
-        text = tr("Model: %1. ").arg(q(h.model.name)) + text;
-    }
-    return text;
-}
 
 QString maps(const FigureSpec& s) {
     for (const HeatmapData& d : s.panels) {
@@ -136,29 +65,6 @@ FigureSpec heatmapFigure(const engine::Scores& scores, Block block, const Figure
     s.caption =
         tr("%1 for every layer and head of block %2. ").arg(s.valueLabel, s.panels[0].title) +
         conditions(h) + maps(s);
-    finish(s);
-    return s;
-}
-
-FigureSpec barsFigure(const engine::Scores& scores, const FigureOptions& options,
-                      std::vector<FigureBar> bars) {
-    const engine::ScoreHeader& h = scores.header();
-    FigureSpec s = base(FigureKind::bars, options, 3.5, h);
-    const bool intervals = !bars.empty();
-    if (bars.empty()) {
-        const results::Overview o = results::overview(scores);
-        for (const Block b : allBlocks) {
-            if (h.blocks[blockIndex(b)]) {
-                bars.push_back(
-                    {QString(QChar::fromLatin1(blockName(b))), o.blockMean[blockIndex(b)]});
-            }
-        }
-    }
-    s.bars = std::move(bars);
-    s.xLabel = tr("Block");
-    s.yLabel = s.valueLabel;
-    s.caption = tr("%1 per block, over its cells (each kv slice once)").arg(s.valueLabel) +
-                (intervals ? tr("; bars: 95% intervals. ") : QStringLiteral(". ")) + conditions(h);
     finish(s);
     return s;
 }
@@ -265,33 +171,6 @@ FigureSpec pairFigure(const engine::Scores& scores, std::size_t i, std::size_t j
     if (options.inches.value_or(QSizeF()).height() <= 0) {
         fitHeight(s); // the label beside the bar may need another width
     }
-    return s;
-}
-
-FigureSpec volcanoFigure(std::vector<FigurePoint> points, double alpha, const QString& effectLabel,
-                         const FigureOptions& options) {
-    FigureSpec s = base(FigureKind::volcano, options, 3.5);
-    s.points = std::move(points);
-    s.threshold =
-        alpha > 0 && alpha < 1 ? -std::log10(alpha) : std::numeric_limits<double>::quiet_NaN();
-    s.xLabel = effectLabel;
-    s.yLabel = QStringLiteral("−log₁₀ q");
-    s.caption =
-        tr("Effect and significance of every cell; filled: q ≤ %1.").arg(q(formatNumber(alpha)));
-    finish(s);
-    return s;
-}
-
-FigureSpec nullFigure(std::vector<double> nullValues, double observed, const QString& label,
-                      const FigureOptions& options) {
-    FigureSpec s = base(FigureKind::null, options, 3.5);
-    s.caption =
-        tr("Null distribution of %1 permutations, and the observed value.").arg(nullValues.size());
-    s.nullValues = std::move(nullValues);
-    s.observed = observed;
-    s.xLabel = label;
-    s.yLabel = tr("Permutations");
-    finish(s);
     return s;
 }
 
