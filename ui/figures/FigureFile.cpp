@@ -57,6 +57,15 @@ json panel(const HeatmapData& d) {
              {"reserve_column_brackets", d.reserveColumnBrackets},
              {"column_bands", brackets(d.columnBands)},
              {"row_bands", brackets(d.rowBands)}};
+    json rowMeans = json::array(), columnMeans = json::array();
+    for (const double v : d.rowMeans) {
+        rowMeans.push_back(number(v));
+    }
+    for (const double v : d.columnMeans) {
+        columnMeans.push_back(number(v));
+    }
+    out["row_means"] = std::move(rowMeans);
+    out["column_means"] = std::move(columnMeans);
     json values = json::array(), states = json::array(), significant = json::array();
     for (const double v : d.values) {
         values.push_back(number(v));
@@ -216,6 +225,8 @@ HeatmapData readPanel(const Reader& r) {
     d.reserveColumnBrackets = r.get("reserve_column_brackets", false);
     d.columnBands = r.brackets("column_bands");
     d.rowBands = r.brackets("row_bands");
+    d.rowMeans = r.numbers("row_means");
+    d.columnMeans = r.numbers("column_means");
     d.significant = r.flags("significant", 1);
     for (const json& set : r.array("outlines")) {
         auto& cells = d.outlines.emplace_back();
@@ -275,6 +286,7 @@ QByteArray figureJson(const FigureSpec& s) {
                {"low", s.range.low},
                {"high", s.range.high},
                {"log", s.range.log},
+               {"symlog", s.range.symlog},
                {"centred", s.range.centred}}},
              {"shared_range", s.sharedRange},
              {"panel_letters", s.panelLetters},
@@ -355,6 +367,7 @@ FigureSpec figureFromJson(const QByteArray& bytes, const std::filesystem::path& 
         s.range.low = rr.get("low", 0.0);
         s.range.high = rr.get("high", 1.0);
         s.range.log = rr.get("log", false);
+        s.range.symlog = rr.get("symlog", false);
         s.range.centred = rr.get("centred", false);
     }
     s.sharedRange = r.get("shared_range", true);

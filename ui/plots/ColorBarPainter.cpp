@@ -100,6 +100,41 @@ AxisTicks axisTicks(double low, double high, int count, bool log) {
     return t;
 }
 
+AxisTicks symlogTicks(double low, double high, double linear, int count) {
+    AxisTicks t;
+    const int top =
+        static_cast<int>(std::floor(std::log10(std::max(std::abs(low), std::abs(high))) + 1e-9));
+    const int bottom = static_cast<int>(std::ceil(std::log10(linear) - 1e-9));
+    const bool both = low < 0 && high > 0;
+    const int sides = std::max(1, (count - 1) / (both ? 2 : 1));
+    const int every = std::max(1, (top - bottom + 1 + sides - 1) / sides);
+    const auto text = [](int e, bool negative) {
+        const QString number =
+            e >= -3 && e <= 4 ? plain(std::pow(10.0, e), std::max(0, -e)) : powerOfTen(e).mid(1);
+        return negative ? QChar(0x2212) + number : number;
+    };
+    for (const double sign : {-1.0, 1.0}) {
+        std::vector<std::pair<double, QString>> side;
+        for (int e = top; e >= bottom; e -= every) {
+            const double v = sign * std::pow(10.0, e);
+            if (v >= low * (1 - std::copysign(1e-9, low)) &&
+                v <= high * (1 + std::copysign(1e-9, high))) {
+                side.emplace_back(v, text(e, sign < 0));
+            }
+        }
+        std::sort(side.begin(), side.end());
+        if (sign > 0 && low <= 0 && high >= 0) {
+            t.values.push_back(0);
+            t.texts << QStringLiteral("0");
+        }
+        for (const auto& [v, s] : side) {
+            t.values.push_back(v);
+            t.texts << s;
+        }
+    }
+    return t.values.size() >= 2 ? t : axisTicks(low, high, count);
+}
+
 ColorBarLayout layoutColorBar(const ColorScale& scale, const QString& label, const QRectF& bounds,
                               const PlotStyle& style) {
     ColorBarLayout l;
@@ -107,7 +142,9 @@ ColorBarLayout layoutColorBar(const ColorScale& scale, const QString& label, con
     const QFontMetricsF metrics(style.font);
     const double line = metrics.height();
     const int wanted = std::clamp(static_cast<int>(bounds.height() / (line * 2.2)), 2, 6);
-    const AxisTicks ticks = axisTicks(scale.low, scale.high, wanted, scale.log);
+    const AxisTicks ticks = scale.linear > 0
+                                ? symlogTicks(scale.low, scale.high, scale.linear, wanted)
+                                : axisTicks(scale.low, scale.high, wanted, scale.log);
     l.exponentText = powerOfTen(ticks.exponent);
     const double top = l.exponentText.isEmpty() ? line / 2 : line * 1.3;
     l.bar = QRectF(bounds.left(), bounds.top() + top, barWidth * u,

@@ -21,9 +21,15 @@ double quantile(const std::vector<double>& sorted, double q) {
     return std::lerp(sorted[below], sorted[above], at - static_cast<double>(below));
 }
 
+double symlog(double v, double linear) {
+    return std::copysign(std::log1p(std::abs(v) / linear), v);
+}
+
 } // namespace
 
-QString ColorMap::name() const { return QString::fromLatin1(mapNames[static_cast<int>(m_id)]); }
+QString ColorMap::name() const {
+    return QString::fromLatin1(mapNames[static_cast<int>(m_id)]);
+}
 
 QStringList ColorMap::names() {
     QStringList list;
@@ -42,7 +48,9 @@ std::optional<ColorMap> ColorMap::fromName(const QString& name) {
     return {};
 }
 
-bool ColorMap::diverging() const { return m_id >= Id::vik; }
+bool ColorMap::diverging() const {
+    return m_id >= Id::vik;
+}
 
 QRgb ColorMap::at(double t) const {
     // !(t > 0) also catches NaN.
@@ -61,7 +69,7 @@ ColorScale ColorScale::fit(ColorMap map, const std::vector<std::span<const doubl
     }
     std::sort(finite.begin(), finite.end());
     scale.empty = finite.empty();
-    scale.log = options.log && !finite.empty() && finite.back() > 0;
+    scale.log = options.log && !options.symlog && !finite.empty() && finite.back() > 0;
     // On a log scale only positive values have a place; the rest takes the lowest colour.
     const auto first =
         scale.log ? std::upper_bound(finite.begin(), finite.end(), 0.0) : finite.begin();
@@ -95,6 +103,10 @@ ColorScale ColorScale::fit(ColorMap map, const std::vector<std::span<const doubl
             scale.high = middle + half;
         }
     }
+    if (options.symlog) {
+        scale.linear =
+            std::max(std::abs(scale.low), std::abs(scale.high)) * ColorScale::symlogLinearShare;
+    }
     if (!finite.empty()) {
         // Not for values that a log scale can't place: they are below by nature.
         scale.clipsBelow = (scale.log ? used.front() : finite.front()) < scale.low;
@@ -104,6 +116,10 @@ ColorScale ColorScale::fit(ColorMap map, const std::vector<std::span<const doubl
 }
 
 double ColorScale::position(double value) const {
+    if (linear > 0) {
+        const auto t = [this](double v) { return symlog(v, linear); };
+        return (t(value) - t(low)) / (t(high) - t(low));
+    }
     if (!log) {
         return (value - low) / (high - low);
     }
@@ -117,6 +133,10 @@ double ColorScale::position(double value) const {
 }
 
 double ColorScale::valueAt(double p) const {
+    if (linear > 0) {
+        const double t = std::lerp(symlog(low, linear), symlog(high, linear), p);
+        return std::copysign(std::expm1(std::abs(t)) * linear, t);
+    }
     return log ? std::exp(std::lerp(std::log(low), std::log(high), p)) : std::lerp(low, high, p);
 }
 

@@ -46,6 +46,7 @@ struct RangeOptions {
     Kind kind = Kind::data;
     double low = 0, high = 1; ///< for `given`
     bool log = false;         ///< ignored (linear is used) unless the data has positive values
+    bool symlog = false;      ///< logarithmic on both sides of 0, linear near it; wins over log
     bool centred = false;     ///< symmetric around 0, for diverging maps
     friend bool operator==(const RangeOptions&, const RangeOptions&) = default;
 };
@@ -56,6 +57,7 @@ struct ColorScale {
     double low = 0;
     double high = 1;                             ///< always > low
     bool log = false;                            ///< then low > 0
+    double linear = 0;                           ///< > 0: symlog, sign(v) · ln(1 + |v| / linear)
     bool clipsBelow = false, clipsAbove = false; ///< data lies outside; drawn as pointed bar ends
     bool empty = true;                           ///< fitted to no finite value
 
@@ -65,6 +67,8 @@ struct ColorScale {
     /// 0 at low, 1 at high, not clamped; NaN for NaN, -infinity for ≤ 0 on a log scale.
     double position(double value) const;
     double valueAt(double position) const;
+    /// Part of the larger end that a symlog scale leaves linear.
+    static constexpr double symlogLinearShare = 1e-3;
     /// `value` must not be NaN: missing cells are drawn otherwise.
     QRgb color(double value) const { return map.at(position(value)); }
     friend bool operator==(const ColorScale&, const ColorScale&) = default;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "plots/HeatmapData.h"
 
+#include <limits>
+
 namespace qkov::ui {
 
 QString HeatmapData::rowLabel(int row) const {
@@ -9,6 +11,29 @@ QString HeatmapData::rowLabel(int row) const {
 
 QString HeatmapData::columnLabel(int column) const {
     return columnLabels.isEmpty() ? QString::number(column) : columnLabels.value(column);
+}
+
+void HeatmapData::addMargins() {
+    const auto meanOf = [this](int count, auto&& cell) {
+        double sum = 0;
+        int n = 0;
+        for (int k = 0; k < count; ++k) {
+            const CellPosition p = cell(k);
+            if (state(p.row, p.column) == State::ok) {
+                sum += value(p.row, p.column);
+                ++n;
+            }
+        }
+        return n > 0 ? sum / n : std::numeric_limits<double>::quiet_NaN();
+    };
+    rowMeans.clear();
+    columnMeans.clear();
+    for (int r = 0; r < rows; ++r) {
+        rowMeans.push_back(meanOf(columns, [r](int k) { return CellPosition{r, k}; }));
+    }
+    for (int c = 0; c < columns; ++c) {
+        columnMeans.push_back(meanOf(rows, [c](int k) { return CellPosition{k, c}; }));
+    }
 }
 
 bool HeatmapData::consistent() const {
@@ -29,6 +54,8 @@ bool HeatmapData::consistent() const {
     };
     return values.size() == cells && fits(states.size(), cells) && fits(marks.size(), cells) &&
            fits(significant.size(), cells) &&
+           fits(rowMeans.size(), static_cast<std::size_t>(rows)) &&
+           fits(columnMeans.size(), static_cast<std::size_t>(columns)) &&
            fits(static_cast<std::size_t>(rowLabels.size()), static_cast<std::size_t>(rows)) &&
            fits(static_cast<std::size_t>(columnLabels.size()), static_cast<std::size_t>(columns)) &&
            inside(columnBrackets, columns) && inside(rowBrackets, rows) &&

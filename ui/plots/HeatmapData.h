@@ -51,7 +51,9 @@ struct HeatmapData {
     bool reserveColumnBrackets = false;
     std::vector<Bracket> columnBands; ///< strips of grey beside the map: groups of samples
     std::vector<Bracket> rowBands;
-    std::vector<std::uint8_t> significant;           ///< per cell, or empty; 1: a dot
+    std::vector<double> rowMeans;          ///< per row, or empty: bars right of the map (NaN: none)
+    std::vector<double> columnMeans;       ///< per column, or empty: bars above the map
+    std::vector<std::uint8_t> significant; ///< per cell, or empty; 1: a dot
     std::vector<std::vector<CellPosition>> outlines; ///< a line around each set: clusters
 
     bool contains(CellPosition p) const {
@@ -68,6 +70,8 @@ struct HeatmapData {
         }
         return std::isnan(value(row, column)) ? State::missing : State::ok;
     }
+    /// Fills rowMeans and columnMeans with the means of the cells that have a value.
+    void addMargins();
     QString rowLabel(int row) const;
     QString columnLabel(int column) const;
     /// Sizes agree with rows × columns.

@@ -159,7 +159,11 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     const double columnTitle =
         options.axisTitles && !data.columnTitle.isEmpty() ? line + gap / 2 : 0;
     const double left = rowTitle + rowBrackets + l.rowLabelWidth + gap + rowBands;
-    const double right = std::max(2 * u, columnSizes.numeric ? columnSizes.widest / 2 - 4 * u : 0);
+    const double barLength = std::min(28 * u, std::min(bounds.width(), bounds.height()) * 0.1);
+    const double rowBars = data.rowMeans.empty() ? 0 : barLength + gap;
+    const double columnBars = data.columnMeans.empty() ? 0 : barLength + gap;
+    const double right =
+        rowBars + std::max(2 * u, columnSizes.numeric ? columnSizes.widest / 2 - 4 * u : 0);
 
     // Labels of columns lie down where most of them fit so, else they stand.
     const double roughWidth = (bounds.width() - left - right) / l.range.width();
@@ -171,7 +175,7 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     const double bottom =
         columnBands + gap / 2 + l.columnLabelHeight + columnBrackets + columnTitle + u;
 
-    const QRectF room = bounds.adjusted(left, titleHeight + u, -right, -bottom);
+    const QRectF room = bounds.adjusted(left, titleHeight + columnBars + u, -right, -bottom);
     if (room.width() < 1 || room.height() < 1) {
         return l;
     }
@@ -204,6 +208,13 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     }
     l.title = QRectF(l.plot.left(), bounds.top(), bounds.right() - l.plot.left(),
                      hasTitle ? titleHeight : 0);
+    if (rowBars > 0) {
+        l.rowBars = QRectF(l.plot.right() + gap, l.plot.top(), barLength, l.plot.height());
+    }
+    if (columnBars > 0) {
+        l.columnBars =
+            QRectF(l.plot.left(), l.plot.top() - gap - barLength, l.plot.width(), barLength);
+    }
     l.rowBandX = l.plot.left() - gap / 2 - l.bandSize;
     l.rowLabelRight = l.plot.left() - gap - rowBands;
     l.rowBracketX = l.rowLabelRight - l.rowLabelWidth - 2 * u;

@@ -54,6 +54,7 @@ struct HeatmapLayout {
     double columnLabelHeight = 0;
     double rowBracketX = 0, columnBracketY = 0;
     double rowBandX = 0, columnBandY = 0, bandSize = 0;
+    QRectF rowBars, columnBars; ///< right of the map, above it; null without margins
     QRectF rowTitle, columnTitle;
     int rowStep = 1, columnStep = 1; ///< every n-th label is shown
     bool columnLabelsRotated = false;

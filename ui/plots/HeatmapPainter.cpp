@@ -297,6 +297,50 @@ void paintBrackets(QPainter& painter, const HeatmapData& data, const HeatmapLayo
     }
 }
 
+/// Means of rows and columns as bars that grow away from the map, both on one scale from 0.
+void paintMargins(QPainter& painter, const HeatmapData& data, const HeatmapLayout& l,
+                  const PlotStyle& style, const Visible& v) {
+    double reach = 0, lowest = 0;
+    for (const auto* list : {&data.rowMeans, &data.columnMeans}) {
+        for (const double m : *list) {
+            if (std::isfinite(m)) {
+                reach = std::max(reach, m);
+                lowest = std::min(lowest, m);
+            }
+        }
+    }
+    if (!(reach - lowest > 0)) {
+        return;
+    }
+    const double inset = std::min(l.cellHeight, l.cellWidth) >= 6 * style.unit ? style.unit : 0;
+    const auto share = [&](double m) { return (m - lowest) / (reach - lowest); };
+    const QColor color = style.palette->outline;
+    for (int row = v.firstRow; row <= v.lastRow && !l.rowBars.isNull(); ++row) {
+        const double m = data.rowMeans[static_cast<std::size_t>(row)];
+        const QRectF cell = l.cellRect(row, v.firstColumn);
+        if (std::isfinite(m) && cell.center().y() > l.plot.top() &&
+            cell.center().y() < l.plot.bottom()) {
+            const double from = l.rowBars.left() + share(0) * l.rowBars.width();
+            const double to = l.rowBars.left() + share(m) * l.rowBars.width();
+            painter.fillRect(QRectF(QPointF(std::min(from, to), cell.top() + inset),
+                                    QPointF(std::max(from, to), cell.bottom() - inset)),
+                             color);
+        }
+    }
+    for (int column = v.firstColumn; column <= v.lastColumn && !l.columnBars.isNull(); ++column) {
+        const double m = data.columnMeans[static_cast<std::size_t>(column)];
+        const QRectF cell = l.cellRect(v.firstRow, column);
+        if (std::isfinite(m) && cell.center().x() > l.plot.left() &&
+            cell.center().x() < l.plot.right()) {
+            const double from = l.columnBars.bottom() - share(0) * l.columnBars.height();
+            const double to = l.columnBars.bottom() - share(m) * l.columnBars.height();
+            painter.fillRect(QRectF(QPointF(cell.left() + inset, std::min(from, to)),
+                                    QPointF(cell.right() - inset, std::max(from, to))),
+                             color);
+        }
+    }
+}
+
 void paintLabels(QPainter& painter, const HeatmapData& data, const HeatmapLayout& l,
                  const PlotStyle& style, const HeatmapOptions& options, const Visible& v) {
     const Palette& palette = *style.palette;
@@ -435,6 +479,7 @@ void paintHeatmap(QPainter& painter, const HeatmapData& data, const ColorScale& 
         painter.setBrush(Qt::NoBrush);
         painter.drawRect(layout.plot);
     }
+    paintMargins(painter, data, layout, style, v);
     paintBrackets(painter, data, layout, style);
     paintLabels(painter, data, layout, style, options, v);
     painter.restore();

@@ -55,6 +55,8 @@ struct AxisTicks {
     int exponent = 0; ///< values are texts × 10^exponent
 };
 AxisTicks axisTicks(double low, double high, int count, bool log = false);
+/// Of a symlog scale: 0 and powers of ten on both sides.
+AxisTicks symlogTicks(double low, double high, double linear, int count);
 /// "×10⁻⁷"; empty for 0.
 QString powerOfTen(int exponent);
 

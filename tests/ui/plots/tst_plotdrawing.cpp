@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "plots/ColorBar.h"
+#include "plots/HeadOrder.h"
 #include "plots/HeatmapPainter.h"
 #include "plots/Icons.h"
 #include "ui/plots/SampleMaps.h"
@@ -27,6 +28,9 @@ class TestPlotDrawing : public QObject {
     void iconsAreAllThere();
     void paletteContrast();
     void consistency();
+    void symlogScale();
+    void margins();
+    void headOrder();
 };
 
 void TestPlotDrawing::ticksAreRoundAndInside() {
@@ -226,6 +230,90 @@ void TestPlotDrawing::consistency() {
     d.marks.clear();
     d.rowLabels = QStringList{"a"};
     QVERIFY(!d.consistent());
+}
+
+void TestPlotDrawing::symlogScale() {
+    const std::vector<double> values{-100, -1, 0, 0.01, 1, 100};
+    RangeOptions options;
+    options.symlog = true;
+    options.centred = true;
+    const ColorScale s = ColorScale::fit(ColorMap::Id::vik, {values}, options);
+    QCOMPARE(s.low, -100.0);
+    QCOMPARE(s.high, 100.0);
+    QCOMPARE(s.position(0), 0.5);
+    QCOMPARE(s.position(100), 1.0);
+    double before = -1;
+    for (const double v : values) {
+        const double p = s.position(v);
+        QVERIFY(p > before);
+        before = p;
+        QVERIFY(std::abs(s.valueAt(p) - v) <= 1e-9 * std::max(1.0, std::abs(v)));
+    }
+    // 1 of 100 is well off the middle, where a linear scale would have it at 0.505.
+    QVERIFY(s.position(1) > 0.6);
+    QVERIFY(std::isnan(s.position(std::nan(""))));
+    const AxisTicks t = symlogTicks(-100, 100, s.linear, 7);
+    QVERIFY(t.values.size() >= 5);
+    QVERIFY(std::is_sorted(t.values.begin(), t.values.end()));
+    QVERIFY(t.texts.contains(QStringLiteral("0")) && t.texts.contains(QStringLiteral("−100")));
+    QVERIFY(symlogTicks(0, 5, 0.005, 5).values.size() >= 3);
+}
+
+void TestPlotDrawing::margins() {
+    HeatmapData d = testing::sampleMap(3, 4, QStringLiteral("Q"));
+    for (int n = 0; n < 12; ++n) {
+        d.values[std::size_t(n)] = n;
+    }
+    d.values[5] = std::nan("");
+    d.addMargins();
+    QCOMPARE(d.rowMeans, (std::vector<double>{1.5, 17.0 / 3, 9.5}));
+    QCOMPARE(d.columnMeans, (std::vector<double>{4, 5, 6, 7}));
+    QVERIFY(d.consistent());
+    HeatmapLayout l;
+    const QImage image = painted(d, {300, 260}, &l);
+    // The last row's bar is the longest; each lies beside its row.
+    const auto length = [&](int row) {
+        int n = 0;
+        for (int x = int(l.rowBars.left()); x < int(l.rowBars.right()); ++x) {
+            n += image.pixel(x, int(l.cellRect(row, 0).center().y())) != 0xffffffff ? 1 : 0;
+        }
+        return n;
+    };
+    QVERIFY(length(0) > 0 && length(0) < length(1) && length(1) < length(2));
+    QVERIFY(l.columnBars.bottom() <= l.plot.top() && l.rowBars.left() >= l.plot.right());
+    d.rowMeans.pop_back();
+    QVERIFY(!d.consistent());
+}
+
+void TestPlotDrawing::headOrder() {
+    HeatmapData d = testing::sampleMap(2, 4, QStringLiteral("Q"));
+    d.values = {3, 1, std::nan(""), 2, 0, 5, 5, 7};
+    d.marks = {u'=', QChar(), u'=', u'#', QChar(), QChar(), QChar(), u'#'};
+    const HeadOrder byValue(d, HeadSort::value);
+    const HeatmapData v = byValue.apply(d);
+    QCOMPARE(std::vector<double>(v.values.begin(), v.values.begin() + 3),
+             (std::vector<double>{3, 2, 1}));
+    QVERIFY(std::isnan(v.values[3])); // missing comes last
+    QCOMPARE(std::vector<double>(v.values.begin() + 4, v.values.end()),
+             (std::vector<double>{7, 5, 5, 0}));
+    QVERIFY(byValue.original({1, 1}) == (CellPosition{1, 1})); // ties by number
+    QVERIFY(byValue.original({1, 2}) == (CellPosition{1, 2}));
+    for (int r = 0; r < 2; ++r) {
+        for (int c = 0; c < 4; ++c) {
+            QVERIFY(byValue.shown(byValue.original({r, c})) == (CellPosition{r, c}));
+            const CellPosition from = byValue.original({r, c});
+            QVERIFY(v.marks[v.index(r, c)] == d.marks[d.index(from.row, from.column)]);
+        }
+    }
+    const HeatmapData t = HeadOrder(d, HeadSort::type).apply(d);
+    QCOMPARE(t.marks[0], QChar(u'#'));
+    QCOMPARE(t.marks[1], QChar(u'='));
+    QCOMPARE(t.values[1], 3.0);
+    QVERIFY(t.marks[3].isNull());
+    const HeadOrder none(d, HeadSort::number);
+    QVERIFY(none.natural());
+    QVERIFY(none.original({1, 3}) == (CellPosition{1, 3}));
+    QCOMPARE(HeadOrder(d, HeadSort::value, true).apply(d).values[4], 0.0);
 }
 
 QTEST_MAIN(TestPlotDrawing)
