@@ -138,23 +138,26 @@ h5::Object openPath(const h5::Object& root, const std::string& path) {
     return std::move(*here);
 }
 
-void checkMapping(const h5::Object& dataset, const h5::Object& source, hid_t selection, int depth,
-                  StorageInfo& info) {
+void checkMapping(const h5::Object& dataset, const h5::Object& source, hid_t selection,
+                  std::int64_t points, int depth, StorageInfo& info) {
     const StorageInfo from = inspect(source, depth + 1);
     const auto rank = from.dims.size();
+    // The mapping was made for a source of some shape; HDF5 fills up with zeros if it shrank since.
+    // (A selection of everything is stored without that shape; its number of elements is known.)
     std::vector<hsize_t> low(rank + 1), high(rank + 1);
-    if (H5Sget_select_type(selection) != H5S_SEL_ALL) {
-        if (H5Sget_simple_extent_ndims(selection) != static_cast<int>(rank) ||
-            H5Sget_select_bounds(selection, low.data(), high.data()) < 0) {
-            dataset.fail("its virtual source " + source.path() + " has another rank than expected");
+    bool fits = true;
+    if (H5Sget_select_type(selection) == H5S_SEL_ALL) {
+        fits = points == h5::product(from.dims);
+    } else {
+        fits = H5Sget_simple_extent_ndims(selection) == static_cast<int>(rank) &&
+               H5Sget_select_bounds(selection, low.data(), high.data()) >= 0;
+        for (std::size_t i = 0; fits && i < rank; ++i) {
+            fits = high[i] < static_cast<hsize_t>(from.dims[i]);
         }
-        for (std::size_t i = 0; i < rank; ++i) {
-            if (high[i] >= static_cast<hsize_t>(from.dims[i])) {
-                dataset.fail("its virtual source " + source.path() + " in " +
-                             source.file().string() + " has only the shape " +
-                             h5::toString(from.dims));
-            }
-        }
+    }
+    if (!fits) {
+        dataset.fail("its virtual source " + source.path() + " in " + source.file().string() +
+                     " has the shape " + h5::toString(from.dims) + ", another was expected");
     }
     info.storedBytes += from.storedBytes;
     info.sources.insert(info.sources.end(), from.sources.begin(), from.sources.end());
@@ -197,7 +200,7 @@ void checkVirtual(const h5::Object& dataset, hid_t creation, int depth, StorageI
             root = roots.emplace(path.string(), h5::openFile(path)).first;
         }
         info.sources.push_back(path);
-        checkMapping(dataset, openPath(root->second, name), from.get(), depth, info);
+        checkMapping(dataset, openPath(root->second, name), from.get(), points, depth, info);
     }
     const std::int64_t all = h5::product(info.dims);
     if (covered != all) {
