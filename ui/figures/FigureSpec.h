@@ -102,7 +102,7 @@ struct FigureOptions {
 };
 
 /// The asked-for blocks of `scores`, up to four panels.
-/// @param values per block [layers × heads], e.g. another reduction; empty: means
+/// @param values empty: means; else four, by blockIndex, [layers × heads], e.g. another reduction
 FigureSpec blocksFigure(const engine::Scores& scores, const FigureOptions& options = {},
                         const std::vector<std::vector<double>>& values = {});
 FigureSpec heatmapFigure(const engine::Scores& scores, Block block,

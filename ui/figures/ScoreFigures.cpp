@@ -38,9 +38,8 @@ FigureSpec blocksFigure(const engine::Scores& scores, const FigureOptions& optio
     QStringList names;
     for (const Block b : allBlocks) {
         if (h.blocks[blockIndex(b)]) {
-            const std::size_t n = s.panels.size();
-            s.panels.push_back(
-                blockHeatmap(scores, b, n < values.size() ? values[n] : std::vector<double>{}));
+            s.panels.push_back(blockHeatmap(
+                scores, b, values.empty() ? std::vector<double>{} : values.at(blockIndex(b))));
             names << s.panels.back().title;
         }
     }
@@ -145,13 +144,13 @@ FigureSpec pairFigure(const engine::Scores& scores, std::size_t i, std::size_t j
     if (i >= h.nA() || j >= h.nB()) {
         throw UsageError("these results hold no such pair of samples");
     }
-    std::vector<std::vector<double>> values;
+    std::vector<std::vector<double>> values(4);
     for (const Block b : allBlocks) {
         if (!h.blocks[blockIndex(b)]) {
             continue;
         }
-        auto& list = values.emplace_back(h.layers.size() * h.heads.size(),
-                                         std::numeric_limits<double>::quiet_NaN());
+        auto& list = values[blockIndex(b)];
+        list.assign(h.layers.size() * h.heads.size(), std::numeric_limits<double>::quiet_NaN());
         for (std::size_t l = 0; l < h.layers.size(); ++l) {
             for (std::size_t c = 0; c < h.heads.size() && scores.computed(l); ++c) {
                 const std::vector<float> pairs = scores.pairs(b, l, c);

@@ -121,6 +121,9 @@ void TestScoreMaps::blocksFigureOfScores() {
     const auto scale = cosine.scales()[0];
     QCOMPARE(scale.low, -scale.high);
     QVERIFY(!renderFigure(s, 80).isNull());
+    std::vector<std::vector<double>> values(4);
+    values[3].assign(24, 5.0);
+    QCOMPARE(blocksFigure(*scores, {}, values).panels[3].value(1, 1), 5.0);
     FigureOptions options;
     options.inches = QSizeF(3.25, 2);
     options.sharedRange = false;
