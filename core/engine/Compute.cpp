@@ -306,7 +306,7 @@ std::int64_t resultBytes(const Context& c, bool pooledPairs) {
 std::int64_t tileBudget(const Context& c, const Backend& backend) {
     // Fisher, weights and sums take about what is left.
     const std::int64_t left = c.request.memoryBudget - resultBytes(c, c.profile());
-    return backend.tileBytes(std::max<std::int64_t>(left / 2, std::int64_t(8) << 20));
+    return backend.tileBytes(std::max<std::int64_t>(left / 2, 1024));
 }
 
 std::shared_ptr<const Scores> compute(const GradientSource& source, const ScoreRequest& request,

@@ -310,13 +310,23 @@ void GroupRun::prepareFisher() {
             if (addStoredStructural(m_context, m_bundle, unit, state.fisher.structural)) {
                 m_computesFisher = true;
             }
-            // Computed from A's own contributions: where it is zero, they are.
+            // Computed from the very numbers of A that are scored: where it is zero, they are.
+            // (Stored contributions may have underflowed where gradients have not, and a moving
+            // average may have forgotten its first samples.)
             const auto tasks = m_context.fisherTasks();
+            const double oldest = std::pow(m_context.request.emaDecay,
+                                           static_cast<double>(m_context.tasks[0].all.size()));
+            const bool remembers = m_context.request.estimator == Estimator::mean || oldest > 1e-30;
+            // cosine's norm of B counts every parameter.
+            const bool product = m_context.request.variant != Variant::cosine;
             state.coversLeft =
-                std::find(tasks.begin(), tasks.end(), 0) != tasks.end() &&
+                product && remembers && std::find(tasks.begin(), tasks.end(), 0) != tasks.end() &&
                 std::all_of(unit.parts.begin(), unit.parts.end(), [&](const UnitPart& p) {
-                    return m_context.structuralOrigin(0, m_bundle.parameters[p.parameter].name) ==
-                           FisherOrigin::computed;
+                    const BundleParameter& parameter = m_bundle.parameters[p.parameter];
+                    const dump::ParameterEntry& entry = *parameter.entries[0];
+                    return m_context.structuralOrigin(0, parameter.name) ==
+                               FisherOrigin::computed &&
+                           m_context.left(entry).quantity == Context::contributions(entry).quantity;
                 });
         }
         if (m_context.needsBehavioral() && !grouping) {

@@ -26,6 +26,9 @@ constexpr std::int64_t longestChunk = 1024, shortestChunk = 128;
 /// Parameters × samples that one item of work covers: long enough to be worth handing out, short
 /// enough (some ms) for a cancellation.
 constexpr std::int64_t passItem = std::int64_t(1) << 20;
+/// Rectangles up to this size are rebuilt from factors in float64: in a short sum one parameter
+/// whose tokens nearly cancel can dominate, and shows float32's rounding; in a long one it can't.
+constexpr std::int64_t exactRebuild = 4096;
 
 struct CpuTile final : Tile {
     const char* values = nullptr;
@@ -179,6 +182,8 @@ std::unique_ptr<Tile> CpuBackend::load(const FactorData& data, const Job& job) {
         float* rows = worker.a.reserve(step * data.rows);
         float* columns = worker.b.reserve(step * data.columns);
         const int identity = changeNumber(Transform::identity);
+        std::vector<double> exact(static_cast<std::size_t>(size <= exactRebuild ? size : 0));
+        float* target = tile->rebuilt.data() + static_cast<std::int64_t>(s) * size;
         for (std::int64_t t = data.offsets[s]; t < data.offsets[s + 1]; t += step) {
             job.checkCancelled();
             const std::int64_t n = std::min(step, data.offsets[s + 1] - t);
@@ -186,9 +191,23 @@ std::unique_ptr<Tile> CpuBackend::load(const FactorData& data, const Job& job) {
                            rows);
             m_kernels.pack(columnFactor.at(t), columnFactor.type, n * data.columns, 1, identity,
                            nullptr, columns);
-            m_kernels.outer(rows, data.rows, data.rows, columns, data.columns, data.columns, n,
-                            tile->rebuilt.data() + static_cast<std::int64_t>(s) * size,
-                            data.columns);
+            if (exact.empty()) {
+                m_kernels.outer(rows, data.rows, data.rows, columns, data.columns, data.columns, n,
+                                target, data.columns);
+                continue;
+            }
+            for (std::int64_t token = 0; token < n; ++token) {
+                for (std::int64_t r = 0; r < data.rows; ++r) {
+                    const double value = double(rows[token * data.rows + r]);
+                    double* row = exact.data() + r * data.columns;
+                    for (std::int64_t c = 0; c < data.columns; ++c) {
+                        row[c] += value * double(columns[token * data.columns + c]);
+                    }
+                }
+            }
+        }
+        for (std::size_t k = 0; k < exact.size(); ++k) {
+            target[k] = static_cast<float>(exact[k]);
         }
     });
     return tile;
