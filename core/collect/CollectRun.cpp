@@ -4,6 +4,7 @@
 #include "base/Error.h"
 #include "base/Numbers.h"
 #include "base/Threads.h"
+#include "collect/HeadScores.h"
 
 #include <ATen/Parallel.h>
 
@@ -99,8 +100,23 @@ class BackgroundWriter {
     std::thread m_thread;
 };
 
-void runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
-              Spool& spool, Job& job, CollectSummary& summary) {
+dump::HeadTypes headTypes(const CollectPlan& plan, const CollectRequest& request,
+                          const Decoder& decoder, Job& job) {
+    const DecoderSpec& spec = plan.spec;
+    job.stage("Telling the heads' types", 0.8, 0.85);
+    const Probe probe = request.probe.empty()
+                            ? randomProbe(spec.vocabulary,
+                                          specialTokens(plan.checkpoint.shape().configJson,
+                                                        plan.checkpoint.directory()),
+                                          spec.maxPositions)
+                            : readProbe(request.probe, spec.vocabulary, spec.maxPositions);
+    return computeHeadTypes(decoder, probe, job);
+}
+
+/// Runs what is not yet in the spool; returns the head types if they are wanted.
+dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
+                         Spool& spool, Job& job, CollectSummary& summary) {
+    const bool wantTypes = request.headTypes || request.behavioralFisher;
     double total = 0, done = 0;
     std::vector<std::vector<bool>> finished;
     for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
@@ -116,8 +132,8 @@ void runModel(const CollectPlan& plan, const CollectRequest& request, at::Device
                                    std::to_string(std::int64_t(total)) +
                                    " samples were already collected");
     }
-    if (done == total) {
-        return;
+    if (done == total && !wantTypes) {
+        return {};
     }
     job.stage("Loading the model", 0, 0.05);
     const Decoder decoder(plan.spec, plan.checkpoint,
@@ -156,6 +172,7 @@ void runModel(const CollectPlan& plan, const CollectRequest& request, at::Device
             formatNumber(100 * loss.zeroed / loss.written, 2) +
             "% of the numbers were too small for float16 and became zero; --dtype f32 keeps them");
     }
+    return wantTypes ? headTypes(plan, request, decoder, job) : dump::HeadTypes();
 }
 
 } // namespace
@@ -232,8 +249,8 @@ CollectSummary runCollect(const CollectRequest& request, Job& job) {
     }
     Spool spool(request.out, planFingerprint(request, plan), request.resume);
     try {
-        runModel(plan, request, device, spool, job, summary);
-        writeDump(plan, request, spool, device, job, summary);
+        const dump::HeadTypes types = runModel(plan, request, device, spool, job, summary);
+        writeDump(plan, request, spool, types, device, job, summary);
     } catch (const InputError&) {
         spool.remove(); // can't be continued as it is
         throw;

@@ -6,6 +6,7 @@
 #include "collect/Collect.h"
 #include "collect/CollectPlan.h"
 #include "collect/Spool.h"
+#include "dump/DumpInfo.h"
 
 #include <ATen/ATen.h>
 
@@ -48,8 +49,8 @@ std::vector<std::byte> packBatch(const CollectPlan& plan, const CollectRequest& 
                                  const PlannedTask& task, const std::vector<std::size_t>& batch,
                                  const BatchCapture& capture, RoundingLoss& loss);
 
-/// Spool → dump. Fisher from the numbers as stored.
+/// Spool → dump. Fisher from the numbers as stored. `types` without names: none are written.
 void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,
-               at::Device device, Job& job, CollectSummary& summary);
+               const dump::HeadTypes& types, at::Device device, Job& job, CollectSummary& summary);
 
 } // namespace qkov::collect

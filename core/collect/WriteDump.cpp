@@ -55,12 +55,14 @@ class FisherSum {
 class TaskWriter {
   public:
     TaskWriter(dump::DumpWriter& writer, const CollectPlan& plan, const CollectRequest& request,
-               const PlannedTask& task, std::vector<Stored> stored, at::Device device)
+               const PlannedTask& task, std::vector<Stored> stored, const dump::HeadTypes& types,
+               at::Device device)
         : m_writer(writer)
         , m_plan(plan)
         , m_request(request)
         , m_task(task)
         , m_stored(std::move(stored))
+        , m_types(types)
         , m_device(device)
         , m_threads(request.threads > 0 ? request.threads : defaultThreadCount()) {
         m_set.name = "structural";
@@ -200,6 +202,15 @@ class TaskWriter {
             entry.resolution = dump::Resolution::head;
             m_writer.writeFisher(m_set, entry, reduced.values);
         }
+        if (m_request.behavioralFisher) {
+            const fisher::Reduced reduced =
+                fisher::reducePerType(m_plan.checkpoint.layout(), name, shape, values, m_types);
+            dump::FisherSet behavioral = m_set;
+            behavioral.name = "behavioral";
+            entry.shape = reduced.shape;
+            entry.resolution = dump::Resolution::type;
+            m_writer.writeFisher(behavioral, entry, reduced.values);
+        }
     }
 
     dump::DumpWriter& m_writer;
@@ -207,6 +218,7 @@ class TaskWriter {
     const CollectRequest& m_request;
     const PlannedTask& m_task;
     std::vector<Stored> m_stored;
+    const dump::HeadTypes& m_types;
     at::Device m_device;
     int m_threads;
     dump::FisherSet m_set;
@@ -216,13 +228,16 @@ class TaskWriter {
 } // namespace
 
 void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,
-               at::Device device, Job& job, CollectSummary& summary) {
+               const dump::HeadTypes& types, at::Device device, Job& job, CollectSummary& summary) {
     const at::NoGradGuard noGrad;
     dump::DumpWriter writer(request.out, plan.checkpoint.shape(), "qkov " QKOV_VERSION);
+    if (!types.names.empty()) {
+        writer.writeHeadTypes(types);
+    }
     for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
         const PlannedTask& task = plan.tasks[t];
-        const double share = 0.2 / double(plan.tasks.size());
-        job.stage("Writing " + task.name, 0.8 + share * double(t), 0.8 + share * double(t + 1));
+        const double share = 0.15 / double(plan.tasks.size());
+        job.stage("Writing " + task.name, 0.85 + share * double(t), 0.85 + share * double(t + 1));
         std::vector<Stored> stored;
         for (std::size_t b = 0; b < task.batches.size(); ++b) {
             PayloadLayout layout(plan, request, task, task.batches[b]);
@@ -233,7 +248,7 @@ void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spo
             }
             stored.push_back({std::move(batch), std::move(layout)});
         }
-        TaskWriter out(writer, plan, request, task, std::move(stored), device);
+        TaskWriter out(writer, plan, request, task, std::move(stored), types, device);
         summary.tasks[t].meanLoss = out.writeSamples();
         for (std::size_t p = 0; p < plan.parameters.size(); ++p) {
             out.writeParameter(p, job.token());

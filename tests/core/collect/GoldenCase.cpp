@@ -2,6 +2,7 @@
 #include "core/collect/GoldenCase.h"
 
 #include "collect/BatchCapture.h"
+#include "collect/HeadScores.h"
 
 #include <cmath>
 #include <fstream>
@@ -208,6 +209,15 @@ Difference sumAgainstMean(const std::filesystem::path& folder) {
         }
     }
     return difference;
+}
+
+std::vector<float> headScores(const std::filesystem::path& folder,
+                              const std::filesystem::path& file, bool computeDouble) {
+    const auto checkpoint = model::Checkpoint::open(folder);
+    const Decoder decoder(Loaded::spec(checkpoint, folder), checkpoint,
+                          computeDouble ? at::kDouble : at::kFloat, at::kCPU);
+    Job job;
+    return computeHeadTypes(decoder, readProbe(file, decoder.spec().vocabulary, 0), job).scores;
 }
 
 bool cancelStops(const std::filesystem::path& folder, bool inBackward) {

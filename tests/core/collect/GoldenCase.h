@@ -27,6 +27,9 @@ CaseResult compareWithReference(const std::filesystem::path& folder, bool comput
 Difference batchedAgainstSingle(const std::filesystem::path& folder);
 /// One padded batch with loss sum against loss mean × predicted tokens, float64.
 Difference sumAgainstMean(const std::filesystem::path& folder);
+/// Scores [L · H · 6] of the model in `folder` on the probe `file`, float64 or float32.
+std::vector<float> headScores(const std::filesystem::path& folder,
+                              const std::filesystem::path& file, bool computeDouble);
 /// True if cancelling during forward (`inBackward` false) or backward throws Cancelled.
 bool cancelStops(const std::filesystem::path& folder, bool inBackward);
 

@@ -127,6 +127,8 @@ class TestCollect : public QObject {
     void dumpEqualsAutograd();
     void fisherComesFromStoredNumbers();
     void estimators();
+    void behavioralFisherPoolsTypes();
+    void demoHasAnInductionHead();
     void samplesAreKept();
     void longSamplesAreCut();
     void badSamples_data();
@@ -270,6 +272,68 @@ void TestCollect::estimators() {
             QVERIFY(std::abs(value - mean) < storedTolerance * mean);
         }
     }
+}
+
+void TestCollect::behavioralFisherPoolsTypes() {
+    QTemporaryDir folder;
+    CollectRequest r = request("llama_scaled", folder.filePath("d.h5").toStdString());
+    r.behavioralFisher = true;
+    run(r);
+    const H5Read dump(r.out);
+    const H5Array types = dump.numbers("head_types");
+    const auto checkpoint = model::Checkpoint::open(r.model);
+    const auto& shape = checkpoint.shape();
+    QCOMPARE(types.shape, (std::vector<hsize_t>{2, 4}));
+    QCOMPARE(dump.numbers("head_scores").shape, (std::vector<hsize_t>{2, 4, 6}));
+    constexpr std::size_t mixed = 5;
+    int present = 0;
+    for (const auto& p : checkpoint.layout().parameters()) {
+        const Block block = p.blocks.front();
+        const bool shared = block == Block::K || block == Block::V;
+        const auto typeOf = [&](std::int64_t h) {
+            return std::size_t(types.values[std::size_t(p.layer.value * shape.numHeads + h)]);
+        };
+        const H5Array elements = dump.numbers("tasks/a/fisher/structural/" + p.name);
+        const H5Array pooled = dump.numbers("tasks/a/fisher/behavioral/" + p.name);
+        QCOMPARE(pooled.shape, (std::vector<hsize_t>{6}));
+        std::array<double, 6> sum{}, count{};
+        for (std::int64_t h = 0; h < shape.numHeads; h += shared ? 2 : 1) {
+            const std::size_t type = shared && typeOf(h) != typeOf(h + 1) ? mixed : typeOf(h);
+            const auto slice = checkpoint.layout().slice(block, p.layer, HeadIndex(h));
+            for (std::size_t row = 0; row < elements.shape[0]; ++row) {
+                for (std::size_t column = 0; column < elements.shape[1]; ++column) {
+                    const auto at = std::int64_t(block == Block::O ? column : row);
+                    if (at >= slice->start && at < slice->start + slice->length) {
+                        sum[type] += elements.values[row * elements.shape[1] + column];
+                        ++count[type];
+                    }
+                }
+            }
+        }
+        for (std::size_t t = 0; t < 6; ++t) {
+            if (count[t] == 0) {
+                QVERIFY(std::isnan(pooled.values[t]));
+                continue;
+            }
+            ++present;
+            const double mean = sum[t] / count[t];
+            QVERIFY2(std::abs(pooled.values[t] - mean) < storedTolerance * mean, p.name.c_str());
+        }
+    }
+    QVERIFY(present >= 8);
+}
+
+void TestCollect::demoHasAnInductionHead() {
+    QTemporaryDir folder;
+    CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
+    r.model = std::filesystem::path(QKOV_RESOURCES) / "demo";
+    r.tasks = {{"arithmetic", r.model / "arithmetic.jsonl"}};
+    r.maxSamples = 2;
+    r.maxTokens = 16;
+    r.headTypes = true;
+    run(r);
+    const H5Array types = H5Read(r.out).numbers("head_types");
+    QVERIFY(std::count(types.values.begin(), types.values.end(), 2.0) > 0);
 }
 
 void TestCollect::samplesAreKept() {

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/HeadScores.h"
+
+#include <algorithm>
+#include <map>
+
+namespace qkov::collect {
+namespace {
+
+constexpr std::int64_t neighbours = 4; // pairs of each sequence for the content score
+constexpr std::int64_t batchTokens = 4096;
+
+/// Running means of one layer's heads: [H] sums in float64 and how many numbers are in them.
+struct Mean {
+    at::Tensor sum;
+    double count = 0;
+    void add(const at::Tensor& total, double n) {
+        sum = sum.defined() ? sum + total : total;
+        count += n;
+    }
+    at::Tensor value() const { return sum / count; }
+};
+
+struct LayerScores {
+    Mean previous, same, induction, first, content;
+    std::map<std::int64_t, Mean> offsets;
+};
+
+/// All sequences of one batch have the same length.
+struct Batch {
+    at::Tensor ids; ///< [B, T]
+    std::int64_t tokens = 0;
+};
+
+std::vector<Batch> batches(const Probe& probe, at::Device device) {
+    std::map<std::size_t, std::vector<const std::vector<std::int32_t>*>> byLength;
+    for (const auto& sequence : probe) {
+        byLength[sequence.size()].push_back(&sequence);
+    }
+    std::vector<Batch> result;
+    for (const auto& [length, sequences] : byLength) {
+        const auto tokens = static_cast<std::int64_t>(length);
+        const auto atOnce =
+            static_cast<std::size_t>(std::max<std::int64_t>(2, batchTokens / tokens));
+        for (std::size_t begin = 0; begin < sequences.size(); begin += atOnce) {
+            const std::size_t end = std::min(sequences.size(), begin + atOnce);
+            at::Tensor ids = at::empty({static_cast<std::int64_t>(end - begin), tokens},
+                                       at::TensorOptions(at::kLong));
+            auto* target = ids.data_ptr<std::int64_t>();
+            for (std::size_t s = begin; s < end; ++s) {
+                target = std::copy(sequences[s]->begin(), sequences[s]->end(), target);
+            }
+            result.push_back({ids.to(device), tokens});
+        }
+    }
+    return result;
+}
+
+void addLayer(LayerScores& scores, const at::Tensor& patterns, const Batch& batch) {
+    const at::Tensor w = patterns.to(at::kDouble); // [B, H, T, T]
+    const std::int64_t B = w.size(0), T = batch.tokens, m = T / 2;
+    const auto b = static_cast<double>(B);
+    const at::Tensor sum = w.sum(0); // over sequences: [H, T, T]
+    const auto offset = [&](std::int64_t o) {
+        return std::pair{at::diagonal(sum, -o, 1, 2), b * static_cast<double>(T - o)};
+    };
+    const auto [previous, n1] = offset(1);
+    scores.previous.add(previous.sum(-1), n1);
+    for (std::int64_t o = 2; o < T; ++o) {
+        if (o != m - 1 && o != m) {
+            const auto [diagonal, n] = offset(o);
+            scores.offsets[o].add(diagonal.sum(-1), n);
+        }
+    }
+    // Position i lies at place i − o of diagonal o.
+    scores.induction.add(offset(m - 1).first.slice(-1, 1).sum(-1), b * static_cast<double>(m));
+    scores.first.add(sum.slice(1, 1).select(2, 0).sum(-1), b * static_cast<double>(T - 1));
+    const at::Tensor equal = batch.ids.unsqueeze(1) == batch.ids.unsqueeze(2); // [B, T, T]
+    scores.same.add((w * equal.unsqueeze(1)).slice(2, 1).sum({0, 2, 3}),
+                    b * static_cast<double>(T - 1));
+    for (std::int64_t k = 1; k <= std::min(neighbours, B - 1); ++k) {
+        const at::Tensor distance =
+            (w - at::roll(w, {k}, {0})).abs().slice(2, 1).sum({0, 2, 3}) / 2;
+        scores.content.add(distance, b * static_cast<double>(T - 1));
+    }
+}
+
+} // namespace
+
+dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job& job,
+                                 const HeadTypeRules& rules) {
+    const at::NoGradGuard noGrad;
+    const DecoderSpec& spec = decoder.spec();
+    std::vector<LayerScores> layers(static_cast<std::size_t>(spec.layers));
+    const std::vector<Batch> all = batches(probe, decoder.device());
+    double done = 0;
+    for (const Batch& batch : all) {
+        const std::vector<std::int64_t> lengths(static_cast<std::size_t>(batch.ids.size(0)),
+                                                batch.tokens);
+        const Decoder::Context context = decoder.context(lengths, batch.tokens);
+        Observers observers;
+        observers.poll = [&] { job.checkCancelled(); };
+        observers.pattern = [&](std::int64_t layer, const at::Tensor& weights) {
+            addLayer(layers[static_cast<std::size_t>(layer)], weights, batch);
+        };
+        at::Tensor hidden = decoder.embed(batch.ids);
+        for (std::int64_t l = 0; l < spec.layers; ++l) {
+            hidden = decoder.layer(l, hidden, context, observers);
+            job.advance(++done / static_cast<double>(spec.layers) /
+                        static_cast<double>(all.size()));
+        }
+    }
+    dump::HeadTypes result;
+    result.names = headTypeNames();
+    for (const LayerScores& layer : layers) {
+        at::Tensor positional = layer.first.value();
+        for (const auto& [o, mean] : layer.offsets) {
+            positional = at::maximum(positional, mean.value());
+        }
+        const at::Tensor columns =
+            at::stack({layer.previous.value(), layer.same.value(), layer.induction.value(),
+                       positional, layer.content.value()},
+                      1)
+                .to(at::kCPU)
+                .contiguous();
+        const auto* value = columns.data_ptr<double>();
+        for (std::int64_t h = 0; h < spec.heads; ++h, value += 5) {
+            std::array<double, 5> scores{};
+            std::copy(value, value + 5, scores.begin());
+            result.type.push_back(static_cast<std::uint8_t>(assignHeadType(scores, rules)));
+            result.scores.insert(result.scores.end(), scores.begin(), scores.end());
+            result.scores.push_back(0); // "mixed" is what is left, it has no score of its own
+        }
+    }
+    return result;
+}
+
+} // namespace qkov::collect
