@@ -42,7 +42,7 @@ struct Regex::Code {
 
 std::string Regex::translated(const std::string& pattern) {
     std::string out;
-    bool inSet = false;
+    int depth = 0; // of sets in sets; Oniguruma joins them, PCRE2 has none
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         const char c = pattern[i];
         if (c == '\\' && i + 1 < pattern.size()) {
@@ -54,7 +54,7 @@ std::string Regex::translated(const std::string& pattern) {
             const bool negated = e == 'S' || e == 'W' || e == 'H';
             if (!set)
                 out.append({c, e});
-            else if (!inSet)
+            else if (depth == 0)
                 out += std::string(negated ? "[^" : "[") + set + "]";
             else if (!negated)
                 out += set;
@@ -62,32 +62,33 @@ std::string Regex::translated(const std::string& pattern) {
                 throw std::invalid_argument(std::string("\\") + e + " inside [ ] is not supported");
             continue;
         }
-        if (inSet) {
-            if (c == '[' && pattern.compare(i, 2, "[:") != 0)
-                throw std::invalid_argument("sets inside sets are not supported");
-            if (c == '&' && pattern.compare(i, 2, "&&") == 0)
-                throw std::invalid_argument("intersections of sets are not supported");
-            if (c == '[') { // [:name:]
-                const std::size_t end = pattern.find(":]", i);
-                if (end == std::string::npos)
-                    throw std::invalid_argument("a set is not closed");
-                const std::string name = pattern.substr(i, end + 2 - i);
-                out += name == "[:punct:]" ? "\\p{P}" : name; // PCRE2 adds ASCII's symbols
-                i = end + 1;
-                continue;
-            }
-            inSet = c != ']';
-        } else if (c == '[') {
-            inSet = true;
-            out += c;
-            if (i + 1 < pattern.size() && pattern[i + 1] == '^')
-                out += pattern[++i];
+        if (c == '[' && depth > 0 && pattern.compare(i, 2, "[:") == 0) { // [:name:]
+            const std::size_t end = pattern.find(":]", i);
+            if (end == std::string::npos)
+                throw std::invalid_argument("a set is not closed");
+            const std::string name = pattern.substr(i, end + 2 - i);
+            out += name == "[:punct:]" ? "\\p{P}" : name; // PCRE2 adds ASCII's symbols
+            i = end + 1;
+            continue;
+        }
+        if (c == '[') {
+            const bool negated = i + 1 < pattern.size() && pattern[i + 1] == '^';
+            if (depth > 0 && negated)
+                throw std::invalid_argument("negated sets inside sets are not supported");
+            if (depth == 0)
+                out += negated ? "[^" : "[";
+            i += negated;
             if (i + 1 < pattern.size() && pattern[i + 1] == ']') { // first in a set, it is itself
                 out += "\\]";
                 ++i;
             }
+            ++depth;
             continue;
         }
+        if (depth > 0 && c == '&' && pattern.compare(i, 2, "&&") == 0)
+            throw std::invalid_argument("intersections of sets are not supported");
+        if (depth > 0 && c == ']' && --depth > 0)
+            continue;
         out += c;
     }
     return out;

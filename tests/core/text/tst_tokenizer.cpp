@@ -90,7 +90,7 @@ class TestTokenizer : public QObject {
 void TestTokenizer::families_data() {
     QTest::addColumn<QString>("kind");
     for (const char* name : {"gpt2", "gpt2-files", "neox", "llama3", "qwen2", "falcon", "starcoder",
-                             "deepseek", "o200k", "cl100k", "flags"})
+                             "deepseek", "o200k", "cl100k", "bloom", "flags"})
         QTest::newRow(name) << "byte-level BPE";
     for (const char* name : {"llama2", "metaspace"})
         QTest::newRow(name) << "BPE";

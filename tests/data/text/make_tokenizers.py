@@ -2,7 +2,7 @@
 """Small tokenizers of every family, trained on this repository's text with the family's own normaliser,
 pre-tokeniser and special tokens, and what the `tokenizers` and `sentencepiece` packages make of 2,000+ strings.
 
-  python make_tokenizers.py [SEED]    (tokenizers 0.20, sentencepiece, transformers 4.46)
+  python make_tokenizers.py [SEED | FAMILY...]    (tokenizers 0.20, sentencepiece, transformers 4.46)
 
 Writes one directory per family and strings.json. In each directory, expected.u16 holds for every string the
 number of ids and the ids, as little-endian 16-bit integers; 65535 alone: not compared (see certain())."""
@@ -28,6 +28,7 @@ O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}
          r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
          r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 CL100K = (r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+$|\s+")
+BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 DEEPSEEK = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
             r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
@@ -109,6 +110,9 @@ def families(texts):
 
     made["o200k"] = trained(None, pre_tokenizers.Sequence([split(O200K), level(use_regex=False)]), ["<|endoftext|>"], texts)
     made["cl100k"] = trained(None, pre_tokenizers.Sequence([split(CL100K), level(use_regex=False)]), ["<|endoftext|>"], texts)
+
+    made["bloom"] = trained(None, pre_tokenizers.Sequence([split(BLOOM), level(use_regex=False)]), ["<unk>", "<s>"], texts)
+    made["bloom"].post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=True)
 
     t = trained(normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]), pre_tokenizers.Sequence([
         pre_tokenizers.Split(" ", "merged_with_next"), pre_tokenizers.Split(Regex(r"\w+\s"), "merged_with_previous"),
@@ -210,24 +214,37 @@ def sentencepieces(texts, wanted, expected):
 
 
 def main():
-    texts, wanted, expected = corpus(), strings(*map(int, sys.argv[1:])), {}
+    only = sys.argv[1:] if len(sys.argv) > 1 and not sys.argv[1].isdigit() else None
+    texts, expected = corpus(), {}
+    if only:
+        wanted = json.loads((HERE / "strings.json").read_text(encoding="utf-8"))
+    else:
+        wanted = strings(*map(int, sys.argv[1:]))
     for name, tokenizer in families(texts).items():
+        if only and name not in only:
+            continue
         spec = json.loads(tokenizer.to_str())
         if name in ("gpt2", "qwen2"):  # merges as strings, as in older files
             spec["model"]["merges"] = [m if isinstance(m, str) else " ".join(m) for m in spec["model"]["merges"]]
         write(name, "tokenizer.json", spec)
         again = Tokenizer.from_file(str(HERE / name / "tokenizer.json"))
         expected[name] = [again.encode(s).ids for s in wanted]
+    if not only:
+        rest(texts, wanted, expected)
+        write(".", "strings.json", wanted)
+    for name, rows in expected.items():
+        numbers = [n for row in rows for n in ((len(row), *row) if row is not None else (0xFFFF,))]
+        (HERE / name / "expected.u16").write_bytes(struct.pack(f"<{len(numbers)}H", *numbers))
+    print(len(wanted), "strings,", len(expected), "families")
+
+
+def rest(texts, wanted, expected):
+    """The families whose files are no tokenizer.json."""
     model = json.loads((HERE / "gpt2" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     write("gpt2-files", "vocab.json", model["vocab"])
     (HERE / "gpt2-files" / "merges.txt").write_text("#version: 0.2\n" + "\n".join(model["merges"]) + "\n", encoding="utf-8")
     expected["gpt2-files"] = expected["gpt2"]
     sentencepieces(texts, wanted, expected)
-    write(".", "strings.json", wanted)
-    for name, rows in expected.items():
-        numbers = [n for row in rows for n in ((len(row), *row) if row is not None else (0xFFFF,))]
-        (HERE / name / "expected.u16").write_bytes(struct.pack(f"<{len(numbers)}H", *numbers))
-    print(len(wanted), "strings,", len(expected), "families")
 
 
 if __name__ == "__main__":
