@@ -34,14 +34,39 @@ struct DumpReader::Impl {
     std::optional<model::HeadLayout> layout;
     std::map<std::string, TaskSources> tasks;
 
+    /// Set: what is wrong with single parameters, tasks or Fisher sets is added here and the rest
+    /// still opened; null: the first problem is thrown.
+    std::vector<std::string>* problems = nullptr;
+
     /// Reads and checks the whole structure.
     void open(const std::string& layoutJson);
+    /// Runs body; its InputError is thrown on, or noted under `problems`. True if it went well.
+    template <class Body>
+    bool attempt(Body&& body) const {
+        try {
+            body();
+            return true;
+        } catch (const InputError& e) {
+            if (!problems) {
+                throw;
+            }
+            problems->emplace_back(problemText(e));
+            return false;
+        }
+    }
+    /// Without the file's name: the path inside it, what is wrong, what to do.
+    static std::string problemText(const InputError& e);
 
     const ParameterSources& sources(const TaskInfo& task, const std::string& parameter) const;
     const ParameterEntry& entry(const TaskInfo& task, const std::string& parameter) const;
     const FisherSource& fisher(const TaskInfo& task, const FisherSet& set,
                                const std::string& parameter) const;
 };
+
+/// Names and shapes (of the parameter) of all gradients, contributions and factors of a dump, whose
+/// architecture may be unknown, and what it says about its model.
+std::map<std::string, h5::Dims> listDump(const std::filesystem::path& file,
+                                         model::ModelShape& model);
 
 /// Hash of what the dump is: size and time of all its files, and everything but the numbers.
 std::string fingerprintOf(const DumpReader::Impl& dump);

@@ -113,7 +113,7 @@ class TaskOpener {
                                                 ": unknown set of Fisher values, ignored");
                     continue;
                 }
-                openFisherSet(set, fisher->group(set));
+                m_dump.attempt([&] { openFisherSet(set, fisher->group(set)); });
             }
         }
     }
@@ -129,7 +129,7 @@ class TaskOpener {
         for (const std::string& name : parent->children()) {
             // Only what belongs to heads must be sound.
             if (!m_dump.layout->expectedShape(name).empty()) {
-                (this->*openOne)(*parent, name);
+                m_dump.attempt([&] { (this->*openOne)(*parent, name); });
                 continue;
             }
             try {
@@ -247,28 +247,34 @@ class TaskOpener {
         set.name = name;
         bool first = true;
         for (const std::string& parameter : group.children()) {
-            const h5::Object dataset = group.dataset(parameter);
             if (m_dump.layout->expectedShape(parameter).empty()) {
-                m_dump.info.notes.push_back(dataset.path() + ": belongs to no head, ignored");
+                m_dump.info.notes.push_back(group.childPath(parameter) +
+                                            ": belongs to no head, ignored");
                 continue;
             }
-            const FisherSet own = readFisherAttributes(name, dataset, group);
-            if (first) {
-                set.estimator = own.estimator;
-                set.decay = own.decay;
-                set.samples = own.samples;
-                set.biasCorrected = own.biasCorrected;
-                first = false;
-            } else if (own.estimator != set.estimator || own.decay != set.decay ||
-                       own.samples != set.samples || own.biasCorrected != set.biasCorrected) {
-                dataset.fail("its estimator, decay, n_samples or bias_corrected differ from those "
-                             "of the set's other parameters");
-            }
-            openFisher(set, parameter, dataset, group);
+            m_dump.attempt([&] { openFisherOf(set, parameter, group, first); });
         }
         if (!first) {
             m_task.fisher.emplace(name, std::move(set));
         }
+    }
+
+    void openFisherOf(FisherSet& set, const std::string& parameter, const h5::Object& group,
+                      bool& first) {
+        const h5::Object dataset = group.dataset(parameter);
+        const FisherSet own = readFisherAttributes(set.name, dataset, group);
+        if (first) {
+            set.estimator = own.estimator;
+            set.decay = own.decay;
+            set.samples = own.samples;
+            set.biasCorrected = own.biasCorrected;
+            first = false;
+        } else if (own.estimator != set.estimator || own.decay != set.decay ||
+                   own.samples != set.samples || own.biasCorrected != set.biasCorrected) {
+            dataset.fail("its estimator, decay, n_samples or bias_corrected differ from those of "
+                         "the set's other parameters");
+        }
+        openFisher(set, parameter, dataset, group);
     }
 
     FisherSet readFisherAttributes(const std::string& name, const h5::Object& dataset,
@@ -376,6 +382,21 @@ class TaskOpener {
     std::int64_t m_samples;
 };
 
+TaskInfo readTask(const h5::Object& group, const std::string& name) {
+    if (!isUtf8(name)) {
+        group.fail("its name is not valid UTF-8");
+    }
+    TaskInfo task;
+    task.name = name;
+    task.lossReduction = group.stringAttribute("loss_reduction").value_or("mean");
+    if (task.lossReduction != "mean" && task.lossReduction != "sum") {
+        group.fail("attribute loss_reduction is \"" + task.lossReduction +
+                   "\", expected mean or sum");
+    }
+    task.samples = readSamples(group.group("samples"));
+    return task;
+}
+
 void checkFormat(const h5::Object& root) {
     const auto format = root.stringAttribute("format");
     if (!format || *format != "qkov-dump") {
@@ -413,6 +434,46 @@ std::vector<std::string> parameterNames(const std::vector<h5::Object>& tasks) {
 
 } // namespace
 
+std::string DumpReader::Impl::problemText(const InputError& e) {
+    return (e.innerPath().empty() ? "" : e.innerPath() + ": ") + e.problem() +
+           (e.advice().empty() ? "" : "; " + e.advice());
+}
+
+std::map<std::string, h5::Dims> listDump(const std::filesystem::path& file,
+                                         model::ModelShape& model) {
+    const h5::Lock lock;
+    const h5::Object root = h5::openFile(file);
+    checkFormat(root);
+    model = readModel(root.group("model"), "{}");
+    model.layoutJson = root.group("model").stringAttribute("layout_json").value_or("");
+    std::map<std::string, h5::Dims> shapes;
+    const h5::Object tasks = root.group("tasks");
+    for (const std::string& task : tasks.children()) {
+        const h5::Object group = tasks.group(task);
+        for (const char* folder : {"gradients", "contributions"}) {
+            if (const auto parent = group.findGroup(folder)) {
+                for (const std::string& name : parent->children()) {
+                    h5::Dims dims = checkStorage(parent->dataset(name)).dims;
+                    if (!dims.empty()) {
+                        dims.erase(dims.begin());
+                    }
+                    shapes.emplace(name, dims);
+                }
+            }
+        }
+        if (const auto parent = group.findGroup("factors")) {
+            for (const std::string& name : parent->children()) {
+                const h5::Dims in = checkStorage(parent->group(name).dataset("input")).dims;
+                const h5::Dims out = checkStorage(parent->group(name).dataset("grad_output")).dims;
+                if (in.size() == 3 && out.size() == 3) {
+                    shapes.emplace(name, h5::Dims{out[2], in[2]});
+                }
+            }
+        }
+    }
+    return shapes;
+}
+
 void DumpReader::Impl::open(const std::string& layoutJson) {
     const h5::Lock lock;
     root = h5::openFile(file);
@@ -421,24 +482,16 @@ void DumpReader::Impl::open(const std::string& layoutJson) {
     info.createdAt = root.stringAttribute("created_at").value_or("");
     const h5::Object modelGroup = root.group("model");
     info.model = readModel(modelGroup, layoutJson);
-    info.headTypes = readHeadTypes(root, info.model);
+    attempt([&] { info.headTypes = readHeadTypes(root, info.model); });
 
     const h5::Object taskParent = root.group("tasks");
     std::vector<h5::Object> groups;
     for (const std::string& name : taskParent.children()) {
-        groups.push_back(taskParent.group(name));
-        if (!isUtf8(name)) {
-            groups.back().fail("its name is not valid UTF-8");
-        }
-        TaskInfo task;
-        task.name = name;
-        task.lossReduction = groups.back().stringAttribute("loss_reduction").value_or("mean");
-        if (task.lossReduction != "mean" && task.lossReduction != "sum") {
-            groups.back().fail("attribute loss_reduction is \"" + task.lossReduction +
-                               "\", expected mean or sum");
-        }
-        task.samples = readSamples(groups.back().group("samples"));
-        info.tasks.push_back(std::move(task));
+        attempt([&] {
+            h5::Object group = taskParent.group(name);
+            info.tasks.push_back(readTask(group, name));
+            groups.push_back(std::move(group));
+        });
     }
     if (groups.empty()) {
         taskParent.fail("holds no task");
@@ -454,10 +507,12 @@ void DumpReader::Impl::open(const std::string& layoutJson) {
     } catch (const InputError& e) {
         throw InputError(e.problem(), file, modelGroup.path(), e.advice());
     }
-    if (!layout->beyondLayers().empty()) {
-        throw InputError("its layer is not in the model, which has " +
-                             std::to_string(info.model.numLayers) + " layers",
-                         file, layout->beyondLayers().front());
+    for (const std::string& name : layout->beyondLayers()) {
+        attempt([&] {
+            throw InputError("its layer is not in the model, which has " +
+                                 std::to_string(info.model.numLayers) + " layers",
+                             file, name);
+        });
     }
     if (layout->parameters().empty()) {
         taskParent.fail(

@@ -135,6 +135,8 @@ struct Checkpoint::Data {
                             TensorEntry{t.name, *t.dtype, t.shape, file, t.data, t.bytes});
         }
     }
+    /// config.json and all safetensors files of the folder. Returns the names of all tensors.
+    std::vector<std::string> read(const fs::path& path);
     void checkTensors(const fs::path& config) const;
 };
 
@@ -177,35 +179,33 @@ void Checkpoint::Data::checkTensors(const fs::path& config) const {
     }
 }
 
-Checkpoint Checkpoint::open(const fs::path& path, const std::string& layoutJson) {
-    auto data = std::make_shared<Data>();
+std::vector<std::string> Checkpoint::Data::read(const fs::path& path) {
     std::error_code ignored;
     if (!fs::exists(path, ignored)) {
         throw InputError("does not exist", path);
     }
     fs::path chosen;
     if (fs::is_directory(path, ignored)) {
-        data->directory = path;
+        directory = path;
     } else {
-        data->directory = path.parent_path().empty() ? fs::path(".") : path.parent_path();
+        directory = path.parent_path().empty() ? fs::path(".") : path.parent_path();
         if (path.extension() == ".safetensors") {
             chosen = path;
         } else if (path.filename() != "config.json" && path.filename() != indexName) {
             throw InputError("is not a model's folder, config.json or .safetensors file", path);
         }
     }
-    const fs::path config = data->directory / "config.json";
-    data->shape = shapeFromConfig(readText(config), config);
-    data->shape.layoutJson = layoutJson;
-    const fs::path named = fs::absolute(data->directory).lexically_normal();
-    data->shape.name =
+    const fs::path config = directory / "config.json";
+    shape = shapeFromConfig(readText(config), config);
+    const fs::path named = fs::absolute(directory).lexically_normal();
+    shape.name =
         (named.has_filename() ? named : named.parent_path()).filename().string();
 
     std::map<std::string, fs::path> owner;
-    const fs::path index = data->directory / indexName;
+    const fs::path index = directory / indexName;
     std::map<std::string, std::string> map;
     if (fs::is_regular_file(index, ignored) &&
-        !fs::is_regular_file(data->directory / "model.safetensors", ignored)) {
+        !fs::is_regular_file(directory / "model.safetensors", ignored)) {
         map = readIndex(index);
         const auto listed = [&](const auto& entry) { return entry.second == chosen.filename(); };
         if (!chosen.empty() && std::none_of(map.begin(), map.end(), listed)) {
@@ -213,7 +213,7 @@ Checkpoint Checkpoint::open(const fs::path& path, const std::string& layoutJson)
         }
     }
     if (map.empty()) {
-        data->load(chosen.empty() ? onlyFile(data->directory) : chosen, owner);
+        load(chosen.empty() ? onlyFile(directory) : chosen, owner);
     } else {
         std::vector<std::string> shards;
         for (const auto& entry : map) {
@@ -222,17 +222,17 @@ Checkpoint Checkpoint::open(const fs::path& path, const std::string& layoutJson)
         std::sort(shards.begin(), shards.end());
         shards.erase(std::unique(shards.begin(), shards.end()), shards.end());
         for (const std::string& shard : shards) {
-            if (!fs::is_regular_file(data->directory / shard, ignored)) {
-                throw InputError("is missing", data->directory / shard, {},
+            if (!fs::is_regular_file(directory / shard, ignored)) {
+                throw InputError("is missing", directory / shard, {},
                                  std::string("it is listed in ") + indexName);
             }
-            data->load(data->directory / shard, owner);
+            load(directory / shard, owner);
         }
         for (const auto& [name, shard] : map) {
             const auto it = owner.find(name);
             if (it == owner.end()) {
                 throw InputError("is listed in " + std::string(indexName) + " but not there",
-                                 data->directory / shard, name);
+                                 directory / shard, name);
             }
         }
     }
@@ -240,11 +240,33 @@ Checkpoint Checkpoint::open(const fs::path& path, const std::string& layoutJson)
     std::vector<std::string> names;
     for (const auto& entry : owner) {
         names.push_back(entry.first);
-        const auto [it, fresh] = data->byStripped.emplace(stripped(entry.first), entry.first);
+        const auto [it, fresh] = byStripped.emplace(stripped(entry.first), entry.first);
         if (!fresh) {
             it->second.clear();
         }
     }
+    return names;
+}
+
+std::map<std::string, std::vector<std::int64_t>> Checkpoint::list(const fs::path& path,
+                                                                  ModelShape* shape) {
+    Data data;
+    data.read(path);
+    if (shape) {
+        *shape = data.shape;
+    }
+    std::map<std::string, std::vector<std::int64_t>> shapes;
+    for (const auto& [name, entry] : data.tensors) {
+        shapes.emplace(name, entry.shape);
+    }
+    return shapes;
+}
+
+Checkpoint Checkpoint::open(const fs::path& path, const std::string& layoutJson) {
+    auto data = std::make_shared<Data>();
+    const std::vector<std::string> names = data->read(path);
+    data->shape.layoutJson = layoutJson;
+    const fs::path config = data->directory / "config.json";
     try {
         data->layout = std::make_unique<const HeadLayout>(data->shape, names);
     } catch (const InputError& e) {

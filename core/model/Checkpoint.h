@@ -35,6 +35,11 @@ class Checkpoint {
     static Checkpoint open(const std::filesystem::path& directory,
                            const std::string& layoutJson = {});
 
+    /// Names and shapes of all floating-point tensors, of any architecture, and what config.json
+    /// says of the model (`shape` may be null). Checks files as open() does, but no layout.
+    static std::map<std::string, std::vector<std::int64_t>>
+    list(const std::filesystem::path& directory, ModelShape* shape);
+
     const std::filesystem::path& directory() const;
     const ModelShape& shape() const;
     const HeadLayout& layout() const;
