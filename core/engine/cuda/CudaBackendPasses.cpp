@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Statistics and Fisher sums.
+#include "engine/cuda/CudaBackend.h"
+
+namespace qkov::engine::cuda {
+
+namespace {
+
+/// Rows of a part for one piece of a pass, at least one. `numberBytes`: scratch per number.
+std::int64_t rowsPerPiece(std::int64_t columns, std::int64_t samples, std::size_t numberBytes,
+                          std::size_t scratch) {
+    const double perRow = static_cast<double>(std::max<std::int64_t>(columns, 1)) *
+                          static_cast<double>(std::max<std::int64_t>(samples, 1));
+    double rows = passWork / perRow;
+    if (numberBytes > 0) {
+        rows = std::min(rows,
+                        static_cast<double>(scratch) / (perRow * static_cast<double>(numberBytes)));
+    }
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(rows, 1e12)));
+}
+
+} // namespace
+
+/// All samples of some rows; factored tiles are rebuilt into the scratch memory.
+Source CudaBackend::passSource(const CudaTile& tile, const TilePart& part, std::int64_t row,
+                               std::int64_t rows) {
+    std::size_t used = 0;
+    if (tile.factored) {
+        m_scratch.reserve(
+            static_cast<std::size_t>(tile.samples * rows * part.columns) * sizeof(float) + 256);
+    }
+    return materialize(tile, part, row, rows, 0, tile.samples, tile.dtype, used);
+}
+
+/// Calls f(first call, number of calls, first row, rows): stretches of calls that one launch can
+/// serve, or some rows of one call when it is too large for that.
+template <class Call, class Alike, class F>
+void CudaBackend::forStretches(std::span<const Call> calls, const Job& job, Alike&& alike, F&& f) {
+    std::size_t at = 0;
+    std::int64_t row = 0;
+    while (at < calls.size()) {
+        job.checkCancelled();
+        std::size_t next = at + 1;
+        std::int64_t rows = 0;
+        withSmallerScratch([&] {
+            const CudaTile& tile = cudaTile(calls[at].tile);
+            const TilePart& part = calls[at].part;
+            rows = std::min(part.rows - row,
+                            rowsPerPiece(part.columns, tile.samples,
+                                         tile.factored ? sizeof(float) : 0, m_scratchLimit));
+            next = at + 1;
+            if (row == 0 && rows == part.rows && !tile.factored) {
+                double work = static_cast<double>(tile.samples) * static_cast<double>(part.count());
+                for (; next < calls.size() && next - at < 4096; ++next) {
+                    const CudaTile& other = cudaTile(calls[next].tile);
+                    work += static_cast<double>(other.samples) *
+                            static_cast<double>(calls[next].part.count());
+                    if (other.factored || other.dtype != tile.dtype ||
+                        other.samples != tile.samples || work > passWork ||
+                        !alike(calls[at], calls[next])) {
+                        break;
+                    }
+                }
+            }
+            f(at, next - at, row, rows);
+        });
+        row += rows;
+        if (row >= calls[at].part.rows) {
+            at = next;
+            row = 0;
+        }
+    }
+}
+
+void CudaBackend::statistics(std::span<const StatisticsCall> calls, const Job& job) {
+    select();
+    for (const StatisticsCall& call : calls) {
+        std::fill(call.out, call.out + call.tile->samples, SampleStatistics{});
+    }
+    const auto alike = [](const StatisticsCall& x, const StatisticsCall& y) {
+        return x.sums == y.sums;
+    };
+    forStretches(calls, job, alike,
+                 [&](std::size_t at, std::size_t count, std::int64_t row, std::int64_t rows) {
+                     const CudaTile& tile = cudaTile(calls[at].tile);
+                     const std::int64_t n = tile.samples;
+                     if (n == 0) {
+                         return;
+                     }
+                     std::vector<StatisticsItem> items;
+                     for (std::size_t c = 0; c < count; ++c) {
+                         const StatisticsCall& call = calls[at + c];
+                         const std::int64_t own = count > 1 ? call.part.rows : rows;
+                         const Source source =
+                             passSource(cudaTile(call.tile), call.part, count > 1 ? 0 : row, own);
+                         Rectangle part = rectangle(source, own, call.part.columns, tile.dtype);
+                         if (part.rowStride == part.columns) { // one long row
+                             part.columns *= part.rows;
+                             part.rows = 1;
+                         }
+                         items.push_back({part, static_cast<std::int64_t>(c) * n});
+                     }
+                     Tables tables;
+                     const std::size_t itemsAt = tables.add(items);
+                     const auto* device = m_tables->send(tables, m_stream);
+                     const std::size_t bytes =
+                         count * static_cast<std::size_t>(n) * sizeof(Statistics);
+                     m_results.reserve(bytes);
+                     launchStatistics(reinterpret_cast<const StatisticsItem*>(device + itemsAt),
+                                      static_cast<int>(count), tile.dtype, static_cast<int>(n),
+                                      calls[at].sums, m_results.as<Statistics>(), m_stream);
+                     download(m_results, bytes);
+                     const Statistics* got = m_hostResults.as<Statistics>();
+                     for (std::size_t c = 0; c < count; ++c) {
+                         for (std::int64_t s = 0; s < n; ++s, ++got) {
+                             SampleStatistics& out = calls[at + c].out[s];
+                             if (!(out.largest >= got->largest) && !std::isnan(out.largest)) {
+                                 out.largest = got->largest; // NaN wins
+                             }
+                             out.sum += got->sum;
+                             out.squares += got->squares;
+                             out.roots += got->roots;
+                         }
+                     }
+                 });
+}
+
+void CudaBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
+    select();
+    const auto alike = [](const FisherCall& x, const FisherCall& y) {
+        return x.transform == y.transform;
+    };
+    forStretches(calls, job, alike,
+                 [&](std::size_t at, std::size_t count, std::int64_t row, std::int64_t rows) {
+                     const CudaTile& tile = cudaTile(calls[at].tile);
+                     const std::int64_t n = tile.samples;
+                     const Element element = elementOf(calls[at].transform);
+                     std::vector<FisherItem> items;
+                     std::vector<double> scales;
+                     std::vector<double> weights;
+                     std::int64_t out = 0;
+                     std::int64_t longest = 0;
+                     for (std::size_t c = 0; c < count; ++c) {
+                         const FisherCall& call = calls[at + c];
+                         const std::int64_t own = count > 1 ? call.part.rows : rows;
+                         const Source source =
+                             passSource(cudaTile(call.tile), call.part, count > 1 ? 0 : row, own);
+                         items.push_back({rectangle(source, own, call.part.columns, tile.dtype),
+                                          static_cast<std::int64_t>(scales.size()), out});
+                         out += own * call.part.columns;
+                         longest = std::max(longest, own * call.part.columns);
+                         for (std::int64_t s = 0; s < n; ++s) {
+                             scales.push_back(call.scales[s]);
+                             weights.push_back(call.weights[s] == 0
+                                                   ? 0
+                                                   : call.weights[s] /
+                                                         elementFactor(element, call.scales[s]));
+                         }
+                     }
+                     Tables tables;
+                     const std::size_t itemsAt = tables.add(items);
+                     const std::size_t scalesAt = tables.add(scales);
+                     const std::size_t weightsAt = tables.add(weights);
+                     const auto* device = m_tables->send(tables, m_stream);
+                     m_results.reserve(static_cast<std::size_t>(out) * sizeof(double));
+                     launchFisher(reinterpret_cast<const FisherItem*>(device + itemsAt),
+                                  static_cast<int>(count), longest, tile.dtype, static_cast<int>(n),
+                                  element, reinterpret_cast<const double*>(device + scalesAt),
+                                  reinterpret_cast<const double*>(device + weightsAt),
+                                  m_results.as<double>(), m_stream);
+                     download(m_results, static_cast<std::size_t>(out) * sizeof(double));
+                     const double* got = m_hostResults.as<double>();
+                     for (std::size_t c = 0; c < count; ++c) {
+                         const FisherCall& call = calls[at + c];
+                         const std::int64_t own =
+                             (count > 1 ? call.part.rows : rows) * call.part.columns;
+                         double* target = call.fisher + (count > 1 ? 0 : row * call.part.columns);
+                         for (std::int64_t k = 0; k < own; ++k) {
+                             target[k] += got[k];
+                         }
+                         got += own;
+                     }
+                 });
+}
+
+} // namespace qkov::engine::cuda

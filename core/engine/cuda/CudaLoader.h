@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The CUDA backend lives in a library of its own, loaded at first need.
+#pragma once
+
+#include "engine/Backend.h"
+
+#include <memory>
+
+namespace qkov::engine {
+
+/// True when the CUDA library is there and sees a device.
+bool cudaUsable();
+
+/// @param device CUDA's number of the device
+/// @throws UsageError no CUDA library, no such device; says what to do
+/// @throws Error the device is there but can't be used
+std::unique_ptr<Backend> makeCudaBackend(int device, Precision precision);
+
+} // namespace qkov::engine
