@@ -2,6 +2,7 @@
 #include "collect/Collect.h"
 
 #include "base/Error.h"
+#include "collect/Capture.h"
 #include "collect/CollectLibrary.h"
 #include "collect/CollectPlan.h"
 
@@ -67,6 +68,12 @@ CollectEstimate estimate(const CollectRequest& request) {
 
 CollectSummary collect(const CollectRequest& request, Job& job) {
     return collectLibrary().collect(request, job);
+}
+
+std::unique_ptr<engine::GradientSource> capture(const CollectRequest& request, Job& job,
+                                                CollectSummary* summary) {
+    CollectSummary ours;
+    return collectLibrary().capture(request, job, summary ? *summary : ours);
 }
 
 } // namespace qkov::collect

@@ -9,6 +9,7 @@ extern "C" const qkov::collect::CollectLibrary* qkov_collect_library() {
         collectLibraryVersion,
         [](const std::string& device) { return resolveDevice(device).is_cuda(); },
         runCollect,
+        runCapture,
         measureRate,
     };
     return &library;

@@ -3,17 +3,19 @@
 // types and exceptions cross between them.
 #pragma once
 
-#include "collect/Collect.h"
+#include "collect/Capture.h"
 
 namespace qkov::collect {
 
-inline constexpr int collectLibraryVersion = 2;
+inline constexpr int collectLibraryVersion = 3;
 
 struct CollectLibrary {
     int version;
     /// Whether `device` ("auto", "cpu", "cuda[:n]") means a GPU here. @throws UsageError
     bool (*usesCuda)(const std::string& device);
     CollectSummary (*collect)(const CollectRequest&, Job&);
+    std::unique_ptr<engine::GradientSource> (*capture)(const CollectRequest&, Job&,
+                                                       CollectSummary&);
     /// Measured matrix products, FLOP/s.
     double (*measureRate)(const CollectRequest&);
 };

@@ -11,9 +11,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <unistd.h>
 
 namespace qkov::collect {
 namespace {
@@ -24,21 +26,22 @@ double secondsSince(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Writes one batch to the spool while the model works on the next.
+/// Takes finished batches off the model's hands while it works on the next one.
 class BackgroundWriter {
   public:
-    explicit BackgroundWriter(Spool& spool)
-        : m_spool(spool)
-        , m_thread([this] { loop(); }) {}
-    ~BackgroundWriter() { stop(); }
-
     struct Batch {
         std::size_t task = 0, batch = 0;
         std::vector<double> losses;
         std::vector<std::byte> payload;
     };
+    using Write = std::function<void(Batch)>;
 
-    /// Blocks while the previous batch is still being written. @throws what writing it threw
+    explicit BackgroundWriter(Write write)
+        : m_write(std::move(write))
+        , m_thread([this] { loop(); }) {}
+    ~BackgroundWriter() { stop(); }
+
+    /// Blocks while the previous batch still waits. @throws what writing it threw
     void put(Batch batch) {
         std::unique_lock lock(m_mutex);
         m_changed.wait(lock, [&] { return !m_next || m_error; });
@@ -46,7 +49,7 @@ class BackgroundWriter {
         m_next = std::move(batch);
         m_changed.notify_all();
     }
-    /// All on disk. @throws likewise
+    /// All written. @throws likewise
     void finish() {
         stop();
         rethrow();
@@ -75,12 +78,12 @@ class BackgroundWriter {
             if (!m_next) {
                 return;
             }
-            const Batch batch = std::move(*m_next);
+            Batch batch = std::move(*m_next);
             m_next.reset();
             m_changed.notify_all();
             lock.unlock();
             try {
-                m_spool.write(batch.task, batch.batch, batch.losses, batch.payload);
+                m_write(std::move(batch));
                 lock.lock();
             } catch (...) {
                 lock.lock();
@@ -91,13 +94,19 @@ class BackgroundWriter {
         }
     }
 
-    Spool& m_spool;
+    Write m_write;
     std::mutex m_mutex;
     std::condition_variable m_changed;
     std::optional<Batch> m_next;
     std::exception_ptr m_error;
     bool m_ending = false;
     std::thread m_thread;
+};
+
+/// What happens to finished batches.
+struct Destination {
+    std::function<bool(std::size_t task, std::size_t batch)> has; ///< from an earlier run
+    BackgroundWriter::Write write;
 };
 
 dump::HeadTypes headTypes(const CollectPlan& plan, const CollectRequest& request,
@@ -113,16 +122,16 @@ dump::HeadTypes headTypes(const CollectPlan& plan, const CollectRequest& request
     return computeHeadTypes(decoder, probe, job);
 }
 
-/// Runs what is not yet in the spool; returns the head types if they are wanted.
+/// Runs what is not there yet; returns the head types if they are wanted.
 dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
-                         Spool& spool, Job& job, CollectSummary& summary) {
+                         const Destination& destination, Job& job, CollectSummary& summary) {
     const bool wantTypes = request.headTypes || request.behavioralFisher;
     double total = 0, done = 0;
     std::vector<std::vector<bool>> finished;
     for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
         auto& marks = finished.emplace_back();
         for (std::size_t b = 0; b < plan.tasks[t].batches.size(); ++b) {
-            marks.push_back(request.resume && spool.has(t, b));
+            marks.push_back(destination.has(t, b));
             total += double(plan.tasks[t].batches[b].size());
             done += marks.back() ? double(plan.tasks[t].batches[b].size()) : 0;
         }
@@ -140,7 +149,7 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
                           request.computeDouble ? at::kDouble : at::kFloat, device);
     job.checkCancelled();
     RoundingLoss loss;
-    BackgroundWriter writer(spool);
+    BackgroundWriter writer(destination.write);
     double written = 0;
     for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
         const PlannedTask& task = plan.tasks[t];
@@ -225,19 +234,9 @@ double measureRate(const CollectRequest& request) {
     return products * 2 * double(n) * double(n) * double(n) / secondsSince(start);
 }
 
-CollectSummary runCollect(const CollectRequest& request, Job& job) {
-    const auto start = Clock::now();
-    const at::Device device = resolveDevice(request.device);
-    at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
-    std::error_code ignored;
-    if (std::filesystem::is_directory(request.out, ignored)) {
-        throw InputError("is a folder, expected the name of a dump file", request.out);
-    }
-    job.stage("Reading the samples", 0, 0.02);
-    const CollectPlan plan = planCollect(request, device.is_cuda());
-    job.checkCancelled();
+namespace {
 
-    CollectSummary summary;
+void describe(const CollectPlan& plan, CollectSummary& summary) {
     summary.warnings = plan.warnings;
     for (const PlannedTask& task : plan.tasks) {
         CollectSummary::Task t;
@@ -247,9 +246,36 @@ CollectSummary runCollect(const CollectRequest& request, Job& job) {
         t.truncated = task.truncated;
         summary.tasks.push_back(t);
     }
+}
+
+CollectPlan preparedPlan(const CollectRequest& request, at::Device device, Job& job) {
+    at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
+    job.stage("Reading the samples", 0, 0.02);
+    CollectPlan plan = planCollect(request, device.is_cuda());
+    job.checkCancelled();
+    return plan;
+}
+
+} // namespace
+
+CollectSummary runCollect(const CollectRequest& request, Job& job) {
+    const auto start = Clock::now();
+    const at::Device device = resolveDevice(request.device);
+    std::error_code ignored;
+    if (std::filesystem::is_directory(request.out, ignored)) {
+        throw InputError("is a folder, expected the name of a dump file", request.out);
+    }
+    const CollectPlan plan = preparedPlan(request, device, job);
+    CollectSummary summary;
+    describe(plan, summary);
     Spool spool(request.out, planFingerprint(request, plan), request.resume);
+    const Destination destination{
+        [&](std::size_t t, std::size_t b) { return request.resume && spool.has(t, b); },
+        [&](const BackgroundWriter::Batch& batch) {
+            spool.write(batch.task, batch.batch, batch.losses, batch.payload);
+        }};
     try {
-        const dump::HeadTypes types = runModel(plan, request, device, spool, job, summary);
+        const dump::HeadTypes types = runModel(plan, request, device, destination, job, summary);
         writeDump(plan, request, spool, types, device, job, summary);
     } catch (const InputError&) {
         spool.remove(); // can't be continued as it is
@@ -265,6 +291,49 @@ CollectSummary runCollect(const CollectRequest& request, Job& job) {
     summary.seconds = secondsSince(start);
     job.finish();
     return summary;
+}
+
+std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request, Job& job,
+                                                   CollectSummary& summary) {
+    const auto start = Clock::now();
+    const at::Device device = resolveDevice(request.device);
+    CollectPlan plan = preparedPlan(request, device, job);
+    describe(plan, summary);
+    double bytes = 0;
+    for (const PlannedTask& task : plan.tasks) {
+        for (const auto& batch : task.batches) {
+            bytes += double(PayloadLayout(plan, request, task, batch).bytes);
+        }
+    }
+    // On a GPU the budget is the card's; gradients lie in the host's memory.
+    const double room = double(request.memoryBudget) - (device.is_cuda() ? 0 : plan.peakBytes);
+    std::unique_ptr<Spool> spool;
+    if (bytes > room) {
+        const auto base = request.out.empty() ? std::filesystem::temp_directory_path() /
+                                                    ("qkov-" + std::to_string(::getpid()))
+                                              : request.out;
+        spool = std::make_unique<Spool>(base, planFingerprint(request, plan), false);
+    }
+    auto source = std::make_unique<CapturedGradients>(std::move(plan), request, std::move(spool));
+    const Destination destination{
+        [](std::size_t, std::size_t) { return false; },
+        [&](BackgroundWriter::Batch batch) {
+            if (Spool* s = source->spool()) {
+                s->write(batch.task, batch.batch, batch.losses, batch.payload);
+            } else {
+                source->add(batch.task, batch.batch, batch.losses, std::move(batch.payload));
+            }
+        }};
+    source->complete(runModel(source->plan(), request, device, destination, job, summary));
+    for (CollectSummary::Task& t : summary.tasks) {
+        double total = 0;
+        for (const dump::SampleInfo& s : source->info().task(t.name)->samples) {
+            total += s.loss;
+        }
+        t.meanLoss = total / double(t.samples);
+    }
+    summary.seconds = secondsSince(start);
+    return source;
 }
 
 } // namespace qkov::collect

@@ -3,8 +3,10 @@
 #pragma once
 
 #include "collect/BatchCapture.h"
+#include "collect/CapturedGradients.h"
 #include "collect/Collect.h"
 #include "collect/CollectPlan.h"
+#include "collect/Payload.h"
 #include "collect/Spool.h"
 #include "dump/DumpInfo.h"
 
@@ -19,23 +21,9 @@ namespace qkov::collect {
 at::Device resolveDevice(const std::string& device);
 double measureRate(const CollectRequest& request);
 CollectSummary runCollect(const CollectRequest& request, Job& job);
-
-/// How one batch lies in its spool file: for each recorded parameter, for each sample of the batch,
-/// input then gradOutput [length, d] (factored) or the gradient (dense) in the stored type; then,
-/// if collected, the bias gradients [dOut] as float32.
-struct PayloadLayout {
-    PayloadLayout(const CollectPlan& plan, const CollectRequest& request, const PlannedTask& task,
-                  const std::vector<std::size_t>& batch);
-    std::size_t offset(std::size_t parameter, std::size_t inBatch) const {
-        return offsets[parameter * samples + inBatch];
-    }
-    std::size_t biasOffset(std::size_t parameter, std::size_t inBatch) const {
-        return biasOffsets[parameter * samples + inBatch];
-    }
-    std::size_t samples = 0;
-    std::size_t bytes = 0;
-    std::vector<std::size_t> offsets, biasOffsets;
-};
+/// The whole of Capture.h's capture().
+std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request, Job& job,
+                                                   CollectSummary& summary);
 
 /// Numbers that float16 could not hold.
 struct RoundingLoss {

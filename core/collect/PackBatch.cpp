@@ -185,25 +185,6 @@ class Packer {
 
 } // namespace
 
-PayloadLayout::PayloadLayout(const CollectPlan& plan, const CollectRequest& request,
-                             const PlannedTask& task, const std::vector<std::size_t>& batch)
-    : samples(batch.size()) {
-    const std::size_t size = dtypeSize(request.storage);
-    for (const RecordedParameter& p : plan.parameters) {
-        for (const std::size_t i : batch) {
-            offsets.push_back(bytes);
-            const auto in = static_cast<std::size_t>(p.dIn), out = static_cast<std::size_t>(p.dOut);
-            bytes +=
-                request.factored ? task.samples[i].ids.size() * (in + out) * size : in * out * size;
-        }
-        bytes = (bytes + 3) / 4 * 4;
-        for (std::size_t b = 0; b < batch.size(); ++b) {
-            biasOffsets.push_back(bytes);
-            bytes += p.bias.empty() ? 0 : static_cast<std::size_t>(p.dOut) * sizeof(float);
-        }
-    }
-}
-
 std::vector<std::byte> packBatch(const CollectPlan& plan, const CollectRequest& request,
                                  const PlannedTask& task, const std::vector<std::size_t>& batch,
                                  const BatchCapture& capture, RoundingLoss& loss) {

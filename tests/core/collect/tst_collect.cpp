@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // From a model directory and task files to a dump, through libqkov_core and the library it loads.
 #include "base/Error.h"
-#include "collect/Collect.h"
+#include "collect/Capture.h"
 #include "core/collect/H5Read.h"
+#include "dump/DumpReader.h"
+#include "engine/Compute.h"
 #include "fisher/Accumulator.h"
 #include "model/Checkpoint.h"
 
@@ -138,6 +140,8 @@ class TestCollect : public QObject {
     void killedAndResumed();
     void anotherRequestIsNotResumed();
     void estimateCountsWhatIsWritten();
+    void capturedScoresEqualTheDumps_data();
+    void capturedScoresEqualTheDumps();
 };
 
 void TestCollect::dumpEqualsAutograd_data() {
@@ -530,6 +534,68 @@ void TestCollect::estimateCountsWhatIsWritten() {
     const auto bytes = double(run(r).diskBytes);
     QVERIFY2(e.diskBytes < bytes && bytes < 2 * e.diskBytes + 100e3,
              qPrintable(QStringLiteral("%1 %2").arg(e.diskBytes).arg(bytes)));
+}
+
+void TestCollect::capturedScoresEqualTheDumps_data() {
+    QTest::addColumn<bool>("factored");
+    QTest::addColumn<bool>("half");
+    QTest::addColumn<bool>("spooled");
+    QTest::newRow("factored float16") << true << true << false;
+    QTest::newRow("factored float32") << true << false << false;
+    QTest::newRow("dense float32") << false << false << false;
+    QTest::newRow("spooled") << true << true << true;
+}
+
+void TestCollect::capturedScoresEqualTheDumps() {
+    QFETCH(bool, factored);
+    QFETCH(bool, half);
+    QFETCH(bool, spooled);
+    QTemporaryDir folder;
+    CollectRequest r = request("llama_scaled", folder.filePath("d.h5").toStdString());
+    r.tasks.push_back({"b", data / "qwen2" / "samples.jsonl"});
+    r.factored = factored;
+    r.storage = half ? DType::f16 : DType::f32;
+    r.headTypes = true;
+    run(r);
+    const dump::DumpReader dump(r.out);
+    Job job;
+    CollectSummary summary;
+    if (spooled) {
+        r.memoryBudget = std::int64_t(estimate(r).memoryBytes) + 1;
+    }
+    auto source = collect::capture(r, job, &summary);
+    QCOMPARE(QFile::exists(folder.filePath("d.h5.partial")), spooled);
+    QCOMPARE(summary.tasks.size(), std::size_t(2));
+    for (const bool bias : {false, true}) {
+        for (const auto variant : {engine::Variant::magnitude, engine::Variant::signedProduct}) {
+            engine::ScoreRequest s;
+            s.taskA = "a";
+            s.taskB = "b";
+            s.variant = variant;
+            s.includeBias = bias;
+            s.device = "cpu";
+            s.threads = 1;
+            const auto direct = engine::compute(*source, s, job);
+            const auto stored = engine::compute(dump, s, job);
+            QCOMPARE(direct->header().request.mode, stored->header().request.mode);
+            for (const Block block : allBlocks) {
+                for (std::size_t l = 0; l < 2; ++l) {
+                    for (std::size_t h = 0; h < 4; ++h) {
+                        const auto x = direct->pairs(block, l, h), y = stored->pairs(block, l, h);
+                        QCOMPARE(x.size(), std::size_t(16));
+                        QVERIFY(worst({x.begin(), x.end()}, {y.begin(), y.end()}) <
+                                goldenTolerance);
+                    }
+                }
+            }
+            const auto pair =
+                engine::scorePair(*source, s, "s1", "s3", LayerIndex(1), HeadIndex(2), job);
+            const double entry = stored->pairs(Block::K, 1, 2)[1 * 4 + 3];
+            QVERIFY(std::abs(pair.blocks[1].score - entry) < goldenTolerance * std::abs(entry));
+        }
+    }
+    source.reset();
+    QCOMPARE(filesIn(folder), QStringList("d.h5"));
 }
 
 int main(int argc, char** argv) {

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/CapturedGradients.h"
+
+#include "base/Error.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qkov::collect {
+
+PayloadLayout::PayloadLayout(const CollectPlan& plan, const CollectRequest& request,
+                             const PlannedTask& task, const std::vector<std::size_t>& batch)
+    : samples(batch.size()) {
+    const std::size_t size = dtypeSize(request.storage);
+    for (const RecordedParameter& p : plan.parameters) {
+        const auto in = static_cast<std::size_t>(p.dIn), out = static_cast<std::size_t>(p.dOut);
+        for (const std::size_t i : batch) {
+            offsets.push_back(bytes);
+            bytes +=
+                request.factored ? task.samples[i].ids.size() * (in + out) * size : in * out * size;
+        }
+        bytes = (bytes + 3) / 4 * 4;
+        for (std::size_t b = 0; b < batch.size(); ++b) {
+            biasOffsets.push_back(bytes);
+            bytes += p.bias.empty() ? 0 : out * sizeof(float);
+        }
+    }
+}
+
+CapturedGradients::CapturedGradients(CollectPlan plan, CollectRequest request,
+                                     std::unique_ptr<Spool> spool)
+    : m_plan(std::move(plan))
+    , m_request(std::move(request))
+    , m_spool(std::move(spool)) {
+    for (std::size_t p = 0; p < m_plan.parameters.size(); ++p) {
+        m_recorded[m_plan.parameters[p].name] = {p, false};
+        if (!m_plan.parameters[p].bias.empty()) {
+            m_recorded[m_plan.parameters[p].bias] = {p, true};
+        }
+    }
+    for (const PlannedTask& planned : m_plan.tasks) {
+        Task& task = m_tasks.emplace_back();
+        task.batches.resize(planned.batches.size());
+        task.place.resize(planned.samples.size());
+        for (std::size_t k = 0; k < planned.batches.size(); ++k) {
+            task.batches[k].layout =
+                std::make_unique<PayloadLayout>(m_plan, m_request, planned, planned.batches[k]);
+            for (std::size_t b = 0; b < planned.batches[k].size(); ++b) {
+                task.place[planned.batches[k][b]] = {static_cast<std::uint32_t>(k),
+                                                     static_cast<std::uint32_t>(b)};
+            }
+        }
+        for (const Sample& s : planned.samples) {
+            task.lengths.push_back(static_cast<std::int32_t>(s.ids.size()));
+        }
+    }
+}
+
+CapturedGradients::~CapturedGradients() {
+    m_tasks.clear();
+    if (m_spool) {
+        m_spool->remove();
+    }
+}
+
+void CapturedGradients::add(std::size_t task, std::size_t batch, const std::vector<double>& losses,
+                            std::vector<std::byte> payload) {
+    Batch& b = m_tasks[task].batches[batch];
+    b.losses = losses;
+    b.memory = std::move(payload);
+}
+
+void CapturedGradients::describe(std::size_t t) {
+    const PlannedTask& planned = m_plan.tasks[t];
+    dump::TaskInfo info;
+    info.name = planned.name;
+    info.lossReduction = m_request.loss == LossReduction::mean ? "mean" : "sum";
+    for (std::size_t i = 0; i < planned.samples.size(); ++i) {
+        const Sample& s = planned.samples[i];
+        const auto [batch, inBatch] = m_tasks[t].place[i];
+        dump::SampleInfo sample;
+        sample.id = s.id;
+        sample.text = s.text;
+        sample.group = s.group;
+        sample.tokens = s.predicted;
+        sample.loss = static_cast<float>(m_tasks[t].batches[batch].losses[inBatch]);
+        info.samples.push_back(std::move(sample));
+    }
+    for (const RecordedParameter& p : m_plan.parameters) {
+        dump::ParameterEntry entry;
+        entry.name = p.name;
+        entry.shape = p.shape();
+        entry.storage = m_request.factored ? dump::Storage::factored : dump::Storage::dense;
+        entry.dtype = entry.gradOutputDtype = m_request.storage;
+        entry.maxTokens = m_request.factored ? planned.longest : 0;
+        entry.inOut = p.inOut;
+        info.parameters[p.name] = entry;
+        if (!p.bias.empty()) {
+            dump::ParameterEntry bias;
+            bias.name = p.bias;
+            bias.shape = {p.dOut};
+            info.parameters[p.bias] = bias;
+        }
+    }
+    m_info.tasks.push_back(std::move(info));
+}
+
+void CapturedGradients::complete(const dump::HeadTypes& types) {
+    for (std::size_t t = 0; t < m_tasks.size(); ++t) {
+        for (std::size_t k = 0; k < m_tasks[t].batches.size(); ++k) {
+            Batch& batch = m_tasks[t].batches[k];
+            if (batch.memory.empty() && m_spool) {
+                batch.mapped = std::make_unique<SpooledBatch>(m_spool->open(t, k));
+                batch.losses = batch.mapped->losses();
+            }
+        }
+        describe(t);
+    }
+    std::sort(m_info.tasks.begin(), m_info.tasks.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    m_info.createdBy = "qkov " QKOV_VERSION;
+    m_info.model = m_plan.checkpoint.shape();
+    m_info.headTypes = types;
+    m_info.fingerprint = planFingerprint(m_request, m_plan);
+}
+
+const CapturedGradients::Task& CapturedGradients::taskOf(const dump::TaskInfo& task) const {
+    for (std::size_t t = 0; t < m_tasks.size(); ++t) {
+        if (m_plan.tasks[t].name == task.name) {
+            return m_tasks[t];
+        }
+    }
+    throw InputError("there is no task " + task.name);
+}
+
+const CapturedGradients::Recorded& CapturedGradients::recorded(const std::string& parameter) const {
+    const auto it = m_recorded.find(parameter);
+    if (it == m_recorded.end()) {
+        throw InputError("there are no gradients of " + parameter);
+    }
+    return it->second;
+}
+
+const std::byte* CapturedGradients::data(const Task& task, std::int64_t sample,
+                                         const Recorded& r) const {
+    const auto [batch, inBatch] = task.place.at(static_cast<std::size_t>(sample));
+    const Batch& b = task.batches[batch];
+    return b.payload() + (r.bias ? b.layout->biasOffset(r.parameter, inBatch)
+                                 : b.layout->offset(r.parameter, inBatch));
+}
+
+DType CapturedGradients::nativeType(const dump::TaskInfo&, const dump::ParameterEntry& parameter,
+                                    engine::Quantity) const {
+    return parameter.storage == dump::Storage::dense ? parameter.dtype : DType::f32;
+}
+
+void CapturedGradients::read(const dump::TaskInfo& info, const dump::ParameterEntry& parameter,
+                             engine::Quantity quantity, std::span<const std::int64_t> samples,
+                             const dump::Region& region, DType type, void* target) const {
+    if (quantity == engine::Quantity::contributions) {
+        throw InputError("captured gradients hold no contributions of " + parameter.name);
+    }
+    const Task& task = taskOf(info);
+    const Recorded& r = recorded(parameter.name);
+    const RecordedParameter& p = m_plan.parameters[r.parameter];
+    const bool dense = parameter.storage == dump::Storage::dense;
+    const std::int64_t width = parameter.shape.size() > 1 ? parameter.shape[1] : 1;
+    const std::size_t size = dtypeSize(parameter.dtype);
+    auto* out = static_cast<std::byte*>(target);
+    std::vector<double> sums, row;
+    std::vector<float> x, g;
+    for (const std::int64_t sample : samples) {
+        const std::byte* from = data(task, sample, r);
+        if (dense) {
+            for (std::int64_t i = 0; i < region.rows; ++i) {
+                const std::byte* at =
+                    from +
+                    static_cast<std::size_t>((region.row + i) * width + region.column) * size;
+                const auto n = static_cast<std::size_t>(region.columns);
+                if (type == DType::f64) {
+                    convertToDouble(at, parameter.dtype, n, reinterpret_cast<double*>(out));
+                } else {
+                    std::memcpy(out, at, n * size);
+                }
+                out += n * dtypeSize(type);
+            }
+            continue;
+        }
+        // Σ_t, in float64: the reference path, for pairs.
+        const auto length =
+            static_cast<std::size_t>(task.lengths[static_cast<std::size_t>(sample)]);
+        const auto dIn = static_cast<std::size_t>(p.dIn), dOut = static_cast<std::size_t>(p.dOut);
+        x.resize(length * dIn);
+        g.resize(length * dOut);
+        convertToFloat(from, m_request.storage, x.size(), x.data());
+        convertToFloat(from + x.size() * size, m_request.storage, g.size(), g.data());
+        const float* rows = p.inOut ? x.data() : g.data();
+        const float* columns = p.inOut ? g.data() : x.data();
+        const std::size_t rowWidth = p.inOut ? dIn : dOut, columnWidth = p.inOut ? dOut : dIn;
+        for (std::int64_t i = 0; i < region.rows; ++i) {
+            sums.assign(static_cast<std::size_t>(region.columns), 0.0);
+            for (std::size_t t = 0; t < length; ++t) {
+                const double a = rows[t * rowWidth + static_cast<std::size_t>(region.row + i)];
+                const float* b = columns + t * columnWidth + region.column;
+                for (std::size_t c = 0; c < sums.size(); ++c) {
+                    sums[c] += a * double(b[c]);
+                }
+            }
+            if (type == DType::f64) {
+                std::memcpy(out, sums.data(), sums.size() * sizeof(double));
+            } else {
+                std::copy(sums.begin(), sums.end(), reinterpret_cast<float*>(out));
+            }
+            out += sums.size() * dtypeSize(type);
+        }
+    }
+}
+
+bool CapturedGradients::hasFactors(const dump::TaskInfo&,
+                                   const dump::ParameterEntry& parameter) const {
+    return parameter.storage == dump::Storage::factored;
+}
+
+std::span<const std::int32_t> CapturedGradients::factorLengths(const dump::TaskInfo& task,
+                                                               const dump::ParameterEntry&) const {
+    return taskOf(task).lengths;
+}
+
+std::array<DType, 2> CapturedGradients::factorTypes(const dump::TaskInfo&,
+                                                    const dump::ParameterEntry&) const {
+    return {m_request.storage, m_request.storage};
+}
+
+void CapturedGradients::readFactors(const dump::TaskInfo& info,
+                                    const dump::ParameterEntry& parameter,
+                                    std::span<const std::int64_t> samples,
+                                    const dump::Region& region, void* input,
+                                    void* gradOutput) const {
+    const Task& task = taskOf(info);
+    const Recorded& r = recorded(parameter.name);
+    const RecordedParameter& p = m_plan.parameters[r.parameter];
+    const std::size_t size = dtypeSize(m_request.storage);
+    auto* x = static_cast<std::byte*>(input);
+    auto* g = static_cast<std::byte*>(gradOutput);
+    const auto copy = [&](std::byte*& to, const std::byte* from, std::size_t rows,
+                          std::size_t width, std::int64_t first, std::int64_t count) {
+        const auto n = static_cast<std::size_t>(count);
+        if (n == width) {
+            std::memcpy(to, from, rows * width * size);
+        } else {
+            for (std::size_t t = 0; t < rows; ++t) {
+                std::memcpy(to + t * n * size,
+                            from + (t * width + static_cast<std::size_t>(first)) * size, n * size);
+            }
+        }
+        to += rows * n * size;
+    };
+    for (const std::int64_t sample : samples) {
+        const std::byte* from = data(task, sample, r);
+        const auto length =
+            static_cast<std::size_t>(task.lengths[static_cast<std::size_t>(sample)]);
+        const auto dIn = static_cast<std::size_t>(p.dIn), dOut = static_cast<std::size_t>(p.dOut);
+        if (x) {
+            copy(x, from, length, dIn, p.inOut ? region.row : region.column,
+                 p.inOut ? region.rows : region.columns);
+        }
+        if (g) {
+            copy(g, from + length * dIn * size, length, dOut, p.inOut ? region.column : region.row,
+                 p.inOut ? region.columns : region.rows);
+        }
+    }
+}
+
+void CapturedGradients::readFisherElements(const dump::TaskInfo& task, const dump::FisherSet&,
+                                           const std::string& parameter, const dump::Region&,
+                                           double*) const {
+    throw InputError("captured gradients of task " + task.name + " hold no Fisher of " + parameter);
+}
+
+std::vector<double> CapturedGradients::readFisherReduced(const dump::TaskInfo& task,
+                                                         const dump::FisherSet&,
+                                                         const std::string& parameter) const {
+    throw InputError("captured gradients of task " + task.name + " hold no Fisher of " + parameter);
+}
+
+} // namespace qkov::collect

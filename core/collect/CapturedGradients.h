@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Captured gradients as a source for the engine. No Torch.
+#pragma once
+
+#include "collect/Payload.h"
+#include "collect/Spool.h"
+#include "engine/GradientSource.h"
+
+#include <map>
+#include <memory>
+
+namespace qkov::collect {
+
+class CapturedGradients final : public engine::GradientSource {
+  public:
+    /// Where spooled batches lie; removed with the source. May be null.
+    CapturedGradients(CollectPlan plan, CollectRequest request, std::unique_ptr<Spool> spool);
+    ~CapturedGradients() override;
+
+    const CollectPlan& plan() const { return m_plan; }
+    const CollectRequest& request() const { return m_request; }
+    Spool* spool() { return m_spool.get(); }
+    /// One finished batch, in memory or (payload empty) in the spool. Not thread-safe.
+    void add(std::size_t task, std::size_t batch, const std::vector<double>& losses,
+             std::vector<std::byte> payload);
+    /// All batches are there: opens the spooled ones and describes everything.
+    void complete(const dump::HeadTypes& types);
+
+    const dump::DumpInfo& info() const override { return m_info; }
+    const model::HeadLayout& layout() const override { return m_plan.checkpoint.layout(); }
+    std::filesystem::path file() const override { return m_request.model; }
+    DType nativeType(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+                     engine::Quantity quantity) const override;
+    void read(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+              engine::Quantity quantity, std::span<const std::int64_t> samples,
+              const dump::Region& region, DType type, void* target) const override;
+    bool hasFactors(const dump::TaskInfo& task,
+                    const dump::ParameterEntry& parameter) const override;
+    std::span<const std::int32_t>
+    factorLengths(const dump::TaskInfo& task, const dump::ParameterEntry& parameter) const override;
+    std::array<DType, 2> factorTypes(const dump::TaskInfo& task,
+                                     const dump::ParameterEntry& parameter) const override;
+    void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+                     std::span<const std::int64_t> samples, const dump::Region& region, void* input,
+                     void* gradOutput) const override;
+    void readFisherElements(const dump::TaskInfo& task, const dump::FisherSet& set,
+                            const std::string& parameter, const dump::Region& region,
+                            double* target) const override;
+    std::vector<double> readFisherReduced(const dump::TaskInfo& task, const dump::FisherSet& set,
+                                          const std::string& parameter) const override;
+
+  private:
+    struct Batch {
+        std::vector<double> losses;
+        std::vector<std::byte> memory;
+        std::unique_ptr<SpooledBatch> mapped;
+        std::unique_ptr<PayloadLayout> layout;
+        const std::byte* payload() const { return mapped ? mapped->payload() : memory.data(); }
+    };
+    struct Task {
+        std::vector<Batch> batches;
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> place; ///< sample → batch, in batch
+        std::vector<std::int32_t> lengths;
+    };
+    struct Recorded {
+        std::size_t parameter = 0;
+        bool bias = false;
+    };
+    const Task& taskOf(const dump::TaskInfo& task) const;
+    const std::byte* data(const Task& task, std::int64_t sample, const Recorded& recorded) const;
+    const Recorded& recorded(const std::string& parameter) const;
+    void describe(std::size_t task);
+
+    CollectPlan m_plan;
+    CollectRequest m_request;
+    std::unique_ptr<Spool> m_spool;
+    std::vector<Task> m_tasks;
+    std::map<std::string, Recorded> m_recorded;
+    dump::DumpInfo m_info;
+};
+
+} // namespace qkov::collect
