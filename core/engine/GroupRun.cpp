@@ -317,10 +317,8 @@ void GroupRun::prepareFisher() {
             const double oldest = std::pow(m_context.request.emaDecay,
                                            static_cast<double>(m_context.tasks[0].all.size()));
             const bool remembers = m_context.request.estimator == Estimator::mean || oldest > 1e-30;
-            // cosine's norm of B counts every parameter.
-            const bool product = m_context.request.variant != Variant::cosine;
             state.coversLeft =
-                product && remembers && std::find(tasks.begin(), tasks.end(), 0) != tasks.end() &&
+                remembers && std::find(tasks.begin(), tasks.end(), 0) != tasks.end() &&
                 std::all_of(unit.parts.begin(), unit.parts.end(), [&](const UnitPart& p) {
                     const BundleParameter& parameter = m_bundle.parameters[p.parameter];
                     const dump::ParameterEntry& entry = *parameter.entries[0];

@@ -5,6 +5,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <new>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 namespace qkov::engine {
 
@@ -17,13 +22,28 @@ BufferPool::Buffer BufferPool::take(std::size_t bytes) {
         }
     }
     // One that is far too large would hide memory from the budget.
-    if (best != m_free.end() && best->capacity <= 2 * bytes + 4096) {
+    if (best != m_free.end() && best->capacity <= 2 * bytes + 65536) {
         Buffer buffer = std::move(*best);
         m_free.erase(best);
         return buffer;
     }
     m_free.clear(); // sizes have changed: what is kept is no longer of use
-    return {std::unique_ptr<std::byte[]>(new std::byte[bytes]), bytes};
+    // Large pages: samples lie far apart, and small pages would miss the TLB at every run.
+    constexpr std::size_t page = std::size_t(2) << 20;
+    const std::size_t align = bytes >= page ? page : 64;
+    const std::size_t size = std::max<std::size_t>((bytes + align - 1) / align * align, align);
+    Buffer buffer{std::unique_ptr<std::byte[], Free>(
+                      static_cast<std::byte*>(std::aligned_alloc(align, size))),
+                  size};
+    if (!buffer.data) {
+        throw std::bad_alloc();
+    }
+#ifdef __linux__
+    if (align == page) {
+        madvise(buffer.data.get(), size, MADV_HUGEPAGE);
+    }
+#endif
+    return buffer;
 }
 
 void BufferPool::give(Buffer buffer) {

@@ -7,6 +7,7 @@
 #include "engine/Context.h"
 
 #include <array>
+#include <cstdlib>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -50,8 +51,11 @@ Plan makePlan(const Context& context, const std::vector<Bundle>& bundles, std::i
 /// Raw memory that is used again and again: fresh pages cost as much as the scoring.
 class BufferPool {
   public:
+    struct Free {
+        void operator()(std::byte* p) const { std::free(p); }
+    };
     struct Buffer {
-        std::unique_ptr<std::byte[]> data;
+        std::unique_ptr<std::byte[], Free> data;
         std::size_t capacity = 0;
     };
     Buffer take(std::size_t bytes);

@@ -21,7 +21,7 @@ using cpu::Kernels;
 using cpu::packAlign;
 
 /// Packed samples of both sides should fit here beside the raw data on its way in.
-constexpr std::int64_t packedBytes = std::int64_t(640) << 10;
+constexpr std::int64_t packedBytes = std::int64_t(408) << 10;
 constexpr std::int64_t longestChunk = 1024, shortestChunk = 128;
 /// Parameters × samples that one item of work covers: long enough to be worth handing out, short
 /// enough (some ms) for a cancellation.
@@ -280,7 +280,7 @@ void CpuBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
             return;
         }
         const int type = typeNumber(tile.dtype);
-        constexpr std::int64_t piece = 2048;
+        constexpr std::int64_t piece = 1024;
         // Float32 sums of a few samples, then float64: the error doesn't grow with their number.
         constexpr std::int64_t together = 32;
         float* sum = m_workers[static_cast<std::size_t>(w)].plain.reserve(piece);
