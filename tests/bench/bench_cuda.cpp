@@ -4,6 +4,7 @@
 // --quick: small and odd cases only, for memory checkers. --check: the backend against float64
 // loops first, as tests/core/engine/cuda does; exit code 1 when one fails.
 #include "BackendCheck.h"
+#include "CudaBackendBench.h"
 #include "CudaBenchData.h"
 
 #include "engine/cuda/CudaLoader.h"
@@ -247,6 +248,17 @@ int main(int argc, char** argv) {
             failed = failed || !report.failures.empty();
         }
     }
+    if (checks > 0) {
+        try {
+            failed = !bench::checkLittleMemory(600) || failed;
+        } catch (const Error& e) {
+            std::printf("with little device memory: %s\n", e.what());
+            failed = true;
+        }
+    }
+    if (!quick) {
+        bench::benchBackend();
+    }
 
     std::vector<Case> cases;
     const auto add = [&](Case c) { cases.push_back(std::move(c)); };
@@ -261,33 +273,26 @@ int main(int argc, char** argv) {
         }
     } else {
         add({"gpt2-small f16", DType::f16});
-        for (const int tiles : {48, 64, 96, 128, 192}) {
+        for (const int tiles : {96, 128, 154, 192, 256}) {
             Case c{"  tiles per item " + std::to_string(tiles), DType::f16};
             c.tilesPerItem = tiles;
             add(c);
         }
         add({"gpt2-small f16 fast", DType::f16, 12, 768, 12, 64, 100, 1, true});
         add({"gpt2-small f16 signed", DType::f16, 12, 768, 12, 64, 100, 1, false, false, true});
-        add({"gpt2-small f16 two modes", DType::f16, 12, 768, 12, 64, 100, 2});
         add({"gpt2-small f16 three modes", DType::f16, 12, 768, 12, 64, 100, 3});
-        for (const int tiles : {24, 32, 64, 96}) {
-            Case c{"  three modes, tiles per item " + std::to_string(tiles), DType::f16};
-            c.sets = 3;
-            c.tilesPerItem = tiles;
-            add(c);
-        }
         add({"gpt2-small bf16", DType::bf16});
         add({"gpt2-small bf16 fast", DType::bf16, 12, 768, 12, 64, 100, 1, true});
-        add({"gpt2-small bf16 three modes", DType::bf16, 12, 768, 12, 64, 100, 3});
-        add({"4 layers f16 n=257", DType::f16, 4, 768, 12, 64, 257});
-        add({"12 layers f16 n=64", DType::f16, 12, 768, 12, 64, 64});
-        add({"12 layers f16 n=128", DType::f16, 12, 768, 12, 64, 128});
+        add({"4 layers f16, n = 257", DType::f16, 4, 768, 12, 64, 257});
+        add({"n = 64", DType::f16, 12, 768, 12, 64, 64});
+        add({"n = 128", DType::f16, 12, 768, 12, 64, 128});
+        add({"one layer f16", DType::f16, 1});
         add({"general kernel f16", DType::f16, 12, 768, 12, 64, 100, 1, false, true});
         add({"general kernel f32", DType::f32, 12, 768, 12, 64, 100});
         add({"general kernel f32 fast", DType::f32, 12, 768, 12, 64, 100, 1, true});
         add({"general kernel f64", DType::f64, 4, 768, 12, 64, 100});
-        add({"odd f16 hidden 769, d 65", DType::f16, 4, 769, 11, 65, 99});
-        add({"d 80 f16", DType::f16, 4, 800, 10, 80, 99});
+        add({"4 layers, 769 wide, d = 65, f16", DType::f16, 4, 769, 11, 65, 99});
+        add({"4 layers, 800 wide, d = 80, f16", DType::f16, 4, 800, 10, 80, 99});
     }
     std::string text = "[";
     double main = 0;

@@ -30,10 +30,12 @@ inline double elementFactor(Element e, double scale) {
                                       : scale;
 }
 
-/// Multiply-adds of one piece of scoring: some ten milliseconds in the general kernel.
-inline constexpr double pieceWork = 5e11;
-/// Numbers read by one piece of a pass.
-inline constexpr double passWork = 4e9;
+/// Numbers read by one piece of a pass, and results it may have.
+inline constexpr double passWork = 1e9;
+inline constexpr std::int64_t passResults = std::int64_t(1) << 24;
+/// Bytes of weights, and of scores, that one piece of scoring may have.
+inline constexpr std::size_t pieceWeights = std::size_t(64) << 20;
+inline constexpr std::size_t pieceResults = std::size_t(128) << 20;
 inline constexpr std::size_t leastScratch = std::size_t(8) << 20;
 
 /// Device memory that went out of use, kept for the next tile: an allocation stops the device.
@@ -137,14 +139,12 @@ class CudaBackend final : public Backend {
                       std::int64_t rows);
     template <class Call, class Alike, class F>
     void forStretches(std::span<const Call> calls, const Job& job, Alike&& alike, F&& f);
-    static bool needsScratch(const CudaTile& tile, DType type) {
-        return tile.factored || tile.dtype != type;
-    }
     void runScores(std::span<const ScoreCall> calls, std::span<const Piece> pieces);
     void download(const DeviceBuffer& from, std::size_t bytes);
 
     int m_device;
     bool m_fast;
+    double m_pieceWork; ///< multiply-adds of one piece of scoring: some ten milliseconds
     std::string m_description;
     cudaStream_t m_stream = nullptr;
     std::shared_ptr<Pool> m_pool = std::make_shared<Pool>();

@@ -16,7 +16,9 @@ std::int64_t rowsPerPiece(std::int64_t columns, std::int64_t samples, std::size_
         rows = std::min(rows,
                         static_cast<double>(scratch) / (perRow * static_cast<double>(numberBytes)));
     }
-    return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(rows, 1e12)));
+    rows = std::min(rows, static_cast<double>(passResults) /
+                              static_cast<double>(std::max<std::int64_t>(columns, 1)));
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(rows));
 }
 
 } // namespace
@@ -51,12 +53,14 @@ void CudaBackend::forStretches(std::span<const Call> calls, const Job& job, Alik
             next = at + 1;
             if (row == 0 && rows == part.rows && !tile.factored) {
                 double work = static_cast<double>(tile.samples) * static_cast<double>(part.count());
+                std::int64_t numbers = part.count();
                 for (; next < calls.size() && next - at < 4096; ++next) {
                     const CudaTile& other = cudaTile(calls[next].tile);
                     work += static_cast<double>(other.samples) *
                             static_cast<double>(calls[next].part.count());
+                    numbers += calls[next].part.count();
                     if (other.factored || other.dtype != tile.dtype ||
-                        other.samples != tile.samples || work > passWork ||
+                        other.samples != tile.samples || work > passWork || numbers > passResults ||
                         !alike(calls[at], calls[next])) {
                         break;
                     }

@@ -9,8 +9,6 @@ namespace qkov::engine::cuda {
 struct CudaBackend::Piece {
     std::size_t call = 0;
     std::int64_t row = 0, rows = 0;
-    DType type = DType::f32; ///< of both sides in the kernel
-    std::size_t scratch = 0; ///< bytes it takes
 };
 
 namespace {
@@ -32,6 +30,57 @@ DType commonType(const CudaTile& a, const CudaTile& b) {
 bool sameList(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
     return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin());
 }
+
+bool needsScratch(const CudaTile& tile, DType type) {
+    return tile.factored || tile.dtype != type;
+}
+
+/// Scratch memory of `rows` rows of a call, with room for alignment.
+std::size_t scratchBytes(const ScoreCall& c, std::int64_t rows) {
+    const DType type = commonType(cudaTile(c.a), cudaTile(c.b));
+    const std::int64_t samples =
+        (needsScratch(cudaTile(c.a), type) ? rangeOf(c.samplesA).count : 0) +
+        (needsScratch(cudaTile(c.b), type) ? rangeOf(c.samplesB).count : 0);
+    return static_cast<std::size_t>(samples * rows * c.partA.columns) * dtypeSize(type) + 512;
+}
+
+/// What a piece may still take.
+struct Budget {
+    double work;
+    std::size_t scratch, weights, results;
+
+    static double rowWork(const ScoreCall& c) {
+        return static_cast<double>(c.samplesA.size()) * static_cast<double>(c.samplesB.size()) *
+               static_cast<double>(c.weights.size()) * static_cast<double>(c.partA.columns);
+    }
+    static std::size_t rowWeights(const ScoreCall& c) {
+        return static_cast<std::size_t>(weightCount(1, c.partA.columns)) * c.weights.size() *
+               sizeof(float);
+    }
+    static std::size_t resultsOf(const ScoreCall& c) {
+        return c.weights.size() * sizeof(double) *
+               (c.samplesA.size() * c.samplesB.size() + c.samplesA.size() + c.samplesB.size());
+    }
+    /// Rows of c that fit; 0 or less: none.
+    std::int64_t rows(const ScoreCall& c) const {
+        if (resultsOf(c) > results) {
+            return 0;
+        }
+        const auto ratio = [](double have, double each) {
+            return static_cast<std::int64_t>(std::min(have / std::max(each, 1.0), 1e15));
+        };
+        const auto perRow = static_cast<double>(scratchBytes(c, 1));
+        return std::min({ratio(work, rowWork(c)), ratio(static_cast<double>(scratch), perRow),
+                         ratio(static_cast<double>(weights), static_cast<double>(rowWeights(c)))});
+    }
+    void spend(const ScoreCall& c, std::int64_t count) {
+        const auto take = [](std::size_t& from, std::size_t what) { from -= std::min(from, what); };
+        work -= rowWork(c) * static_cast<double>(count);
+        take(scratch, scratchBytes(c, count));
+        take(weights, rowWeights(c) * static_cast<std::size_t>(count));
+        take(results, resultsOf(c));
+    }
+};
 
 /// One DenseRequest can serve both.
 bool alike(const ScoreCall& x, const ScoreCall& y) {
@@ -69,43 +118,18 @@ void CudaBackend::score(std::span<const ScoreCall> calls, const Job& job) {
             pieces.clear();
             nextCall = call;
             nextRow = row;
-            double work = 0;
-            std::size_t bytes = 0;
+            Budget left{m_pieceWork, m_scratchLimit, pieceWeights, pieceResults};
             while (nextCall < calls.size() && alike(calls[call], calls[nextCall])) {
                 const ScoreCall& c = calls[nextCall];
-                const CudaTile& a = cudaTile(c.a);
-                const CudaTile& b = cudaTile(c.b);
-                const DType type = commonType(a, b);
-                const double pairs = static_cast<double>(c.samplesA.size()) *
-                                     static_cast<double>(c.samplesB.size()) *
-                                     static_cast<double>(c.weights.size());
-                const std::int64_t scratchSamples =
-                    (needsScratch(a, type) ? rangeOf(c.samplesA).count : 0) +
-                    (needsScratch(b, type) ? rangeOf(c.samplesB).count : 0);
-                const std::size_t perNumber =
-                    static_cast<std::size_t>(scratchSamples) * dtypeSize(type) +
-                    c.weights.size() * sizeof(float);
-                const double rowWork = pairs * static_cast<double>(c.partA.columns);
-                const std::size_t rowBytes = perNumber * static_cast<std::size_t>(c.partA.columns) +
-                                             tileWidth * c.weights.size() * sizeof(float);
-                std::int64_t rows = static_cast<std::int64_t>(
-                    std::min((pieceWork - work) / std::max(rowWork, 1.0),
-                             (static_cast<double>(m_scratchLimit) - static_cast<double>(bytes)) /
-                                 static_cast<double>(rowBytes)));
-                rows = std::min(rows, c.partA.rows - nextRow);
+                std::int64_t rows = std::min(left.rows(c), c.partA.rows - nextRow);
                 if (rows < 1) {
                     if (!pieces.empty()) {
                         break;
                     }
                     rows = 1;
                 }
-                const auto scratch =
-                    static_cast<std::size_t>(scratchSamples * rows * c.partA.columns) *
-                        dtypeSize(type) +
-                    512;
-                pieces.push_back({nextCall, nextRow, rows, type, scratch});
-                work += rowWork * static_cast<double>(rows);
-                bytes += rowBytes * static_cast<std::size_t>(rows) + 512;
+                pieces.push_back({nextCall, nextRow, rows});
+                left.spend(c, rows);
                 nextRow += rows;
                 if (nextRow < c.partA.rows) {
                     break;
@@ -145,13 +169,13 @@ void CudaBackend::runScores(std::span<const ScoreCall> calls, std::span<const Pi
     const std::size_t nA = first.samplesA.size();
     const std::size_t nB = first.samplesB.size();
     const std::size_t sets = first.weights.size();
-    const DType type = pieces[0].type;
+    const DType type = commonType(cudaTile(first.a), cudaTile(first.b));
     const SampleRange rangeA = rangeOf(first.samplesA);
     const SampleRange rangeB = rangeOf(first.samplesB);
 
     std::size_t scratch = 0;
     for (const Piece& piece : pieces) {
-        scratch += piece.scratch;
+        scratch += scratchBytes(calls[piece.call], piece.rows);
     }
     const bool anyScratch =
         needsScratch(cudaTile(first.a), type) || needsScratch(cudaTile(first.b), type);
