@@ -7,6 +7,7 @@
 #include "collect/CollectPlan.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <dlfcn.h>
 
 namespace qkov::collect {
@@ -21,6 +22,11 @@ std::filesystem::path ownFolder() {
     }
     return {};
 }
+
+/// Torch's threads sleep between pieces of work instead of spinning: beside other work spinning made
+/// a collection six times slower. Set while the program loads, before there are threads; what the
+/// user has set is kept. (Where Qt has loaded OpenMP already, only the environment decides.)
+[[maybe_unused]] const int waitPolicy = ::setenv("OMP_WAIT_POLICY", "passive", 0);
 
 const CollectLibrary& load() {
     constexpr const char* name = "libqkov_collect.so";
