@@ -32,10 +32,10 @@ inline double elementFactor(Element e, double scale) {
 
 /// Numbers read by one piece of a pass, and results it may have.
 inline constexpr double passWork = 1e9;
-inline constexpr std::int64_t passResults = std::int64_t(1) << 24;
+inline constexpr std::int64_t passResults = std::int64_t(1) << 23;
 /// Bytes of weights, and of scores, that one piece of scoring may have.
-inline constexpr std::size_t pieceWeights = std::size_t(64) << 20;
-inline constexpr std::size_t pieceResults = std::size_t(128) << 20;
+inline constexpr std::size_t pieceWeights = std::size_t(32) << 20;
+inline constexpr std::size_t pieceResults = std::size_t(64) << 20;
 inline constexpr std::size_t leastScratch = std::size_t(8) << 20;
 
 /// Device memory that went out of use, kept for the next tile: an allocation stops the device.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/cuda/CudaBackend.h"
 
+#include "base/Threads.h"
+
 #include <cstring>
 
 namespace qkov::engine::cuda {
@@ -230,29 +232,29 @@ void CudaBackend::runScores(std::span<const ScoreCall> calls, std::span<const Pi
     const std::size_t weightBytes = static_cast<std::size_t>(weightFloats) * sets * sizeof(float);
     m_weights.reserve(weightBytes);
     m_hostWeights.reserve(weightBytes);
-    for (std::size_t set = 0; set < sets; ++set) {
-        for (std::size_t p = 0; p < pieces.size(); ++p) {
-            const ScoreCall& c = calls[pieces[p].call];
-            const DenseSlice& s = slices[p];
-            float* target = m_hostWeights.as<float>() +
-                            set * static_cast<std::size_t>(weightFloats) + s.weights;
-            const float* source = c.weights[set] == nullptr
-                                      ? nullptr
-                                      : c.weights[set] + pieces[p].row * c.partA.columns;
-            const std::int64_t padded = weightCount(1, s.columns);
-            for (std::int64_t r = 0; r < s.rows; ++r) {
-                if (source != nullptr) {
-                    std::memcpy(target, source,
-                                static_cast<std::size_t>(s.columns) * sizeof(float));
-                    source += s.columns;
-                } else {
-                    std::fill(target, target + s.columns, 1.0f);
-                }
-                std::fill(target + s.columns, target + padded, 0.0f);
-                target += padded;
+    const int threads =
+        weightBytes > (std::size_t(2) << 20) ? std::min(defaultThreadCount(), 4) : 1;
+    parallelFor(sets * pieces.size(), threads, [&](std::size_t index, int) {
+        const std::size_t set = index / pieces.size();
+        const Piece& piece = pieces[index % pieces.size()];
+        const DenseSlice& s = slices[index % pieces.size()];
+        const ScoreCall& c = calls[piece.call];
+        float* target =
+            m_hostWeights.as<float>() + set * static_cast<std::size_t>(weightFloats) + s.weights;
+        const float* source =
+            c.weights[set] == nullptr ? nullptr : c.weights[set] + piece.row * c.partA.columns;
+        const std::int64_t padded = weightCount(1, s.columns);
+        for (std::int64_t r = 0; r < s.rows; ++r) {
+            if (source != nullptr) {
+                std::memcpy(target, source, static_cast<std::size_t>(s.columns) * sizeof(float));
+                source += s.columns;
+            } else {
+                std::fill(target, target + s.columns, 1.0f);
             }
+            std::fill(target + s.columns, target + padded, 0.0f);
+            target += padded;
         }
-    }
+    });
     check(cudaMemcpyAsync(m_weights.as<void>(), m_hostWeights.as<void>(), weightBytes,
                           cudaMemcpyHostToDevice, m_stream),
           "weights");
