@@ -32,6 +32,9 @@ std::vector<std::shared_ptr<const Scores>> computeModes(const GradientSource& so
                                                         const ScoreRequest& request,
                                                         const std::vector<Mode>& modes, Job& job);
 
+/// The modes that the source can serve for this request: all three, or structural alone.
+std::vector<Mode> modesOf(const GradientSource& source, const ScoreRequest& request);
+
 /// All ordered pairs of the selected samples of A, then of B, in the `profile` variant:
 /// samplesA = samplesB = both tasks' samples, pairs [nh, N, N]. For the statistics.
 std::shared_ptr<const Scores> computePooled(const GradientSource& source,

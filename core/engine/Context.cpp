@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/Context.h"
 
+#include "engine/Compute.h"
+
 #include "base/Error.h"
 
 #include <algorithm>
@@ -109,10 +111,19 @@ void checkNumbers(const ScoreRequest& r) {
     }
 }
 
+bool behavioralPossible(const Context& c) {
+    if (!c.source->info().headTypes.names.empty()) {
+        return true;
+    }
+    const auto tasks = c.fisherTasks();
+    return std::all_of(tasks.begin(), tasks.end(), [&](int t) {
+        return findSet(*c.tasks[static_cast<std::size_t>(t)].task, "behavioral") != nullptr;
+    });
+}
+
 /// Sets mode and estimator where they are open, and says what was chosen.
 void settleModes(Context& c) {
     ScoreRequest& r = c.request;
-    const DumpInfo& info = c.source->info();
     if (c.profile()) {
         // Neither applies; the names in config_json are the ones that change nothing.
         r.mode = r.mode.value_or(Mode::structural);
@@ -120,13 +131,7 @@ void settleModes(Context& c) {
         c.modes = {*r.mode};
         return;
     }
-    bool able = !info.headTypes.names.empty();
-    if (!able) {
-        able = true;
-        for (const int t : c.fisherTasks()) {
-            able = able && findSet(*c.tasks[static_cast<std::size_t>(t)].task, "behavioral");
-        }
-    }
+    const bool able = behavioralPossible(c);
     if (c.modes.empty()) {
         if (!r.mode) {
             r.mode = able ? Mode::behavioral : Mode::structural;
@@ -329,6 +334,14 @@ Context resolve(const GradientSource& source, const ScoreRequest& request,
     settleModes(c);
     warn(c);
     return c;
+}
+
+std::vector<Mode> modesOf(const GradientSource& source, const ScoreRequest& request) {
+    ScoreRequest open = request;
+    open.mode = Mode::structural;
+    const Context c = resolve(source, open, {}, {});
+    return behavioralPossible(c) ? std::vector{Mode::behavioral, Mode::structural, Mode::hybrid}
+                                 : std::vector{Mode::structural};
 }
 
 } // namespace qkov::engine
