@@ -104,27 +104,32 @@ class JsonTokenizer : public Tokenizer::Implementation {
         const bool own = type.rfind("LlamaTokenizer", 0) == 0 ||
                          type.rfind("GemmaTokenizer", 0) == 0 ||
                          type.rfind("CodeLlamaTokenizer", 0) == 0;
+        const PostProcessor ofFile(
+            JsonPart{partOrNull(spec, "post_processor"), file, "post_processor"});
         if (!own)
-            return PostProcessor(
-                JsonPart{partOrNull(spec, "post_processor"), file, "post_processor"});
-        const auto wanted = [&](const char* option, bool otherwise, const char* key) {
-            std::vector<std::int32_t> ids;
+            return ofFile;
+        const bool gemma = type.rfind("Gemma", 0) == 0;
+        bool found = true;
+        const auto wanted = [&](const char* option, bool otherwise, const char* key,
+                                const char* usual) {
             const nlohmann::json& value = partOrNull(config, option);
             if (!(value.is_boolean() ? value.get<bool>() : otherwise))
-                return ids;
-            const auto content = tokenContent(config, key);
-            const auto id =
-                content ? (m_added.find(*content) ? m_added.find(*content) : m_bpe.find(*content))
-                        : std::nullopt;
-            if (!id)
+                return std::vector<std::int32_t>();
+            const std::string content = tokenContent(config, key).value_or(usual);
+            const auto id = m_added.find(content) ? m_added.find(content) : m_bpe.find(content);
+            if (id)
+                return std::vector<std::int32_t>{*id};
+            if (value.is_boolean())
                 throw InputError(std::string("sets ") + option + " but names no " + key +
                                      " of the vocabulary",
                                  file.parent_path() / "tokenizer_config.json", key);
-            ids.push_back(*id);
-            return ids;
+            found = false;
+            return std::vector<std::int32_t>();
         };
-        return PostProcessor(wanted("add_bos_token", true, "bos_token"),
-                             wanted("add_eos_token", false, "eos_token"));
+        const PostProcessor ofClass(
+            wanted("add_bos_token", true, "bos_token", gemma ? "<bos>" : "<s>"),
+            wanted("add_eos_token", false, "eos_token", gemma ? "<eos>" : "</s>"));
+        return found ? ofClass : ofFile;
     }
 
     Bpe m_bpe;

@@ -222,8 +222,14 @@ void TestTokenizer::specialTokensOfTheConfig() {
     QCOMPARE(ids("<turn>"), (std::vector<std::int32_t>{1, 1200}));
     QCOMPARE(Tokenizer::fromModelDirectory(directory).vocabularySize(), 1201);
     write(directory / "tokenizer_config.json",
-          R"({"tokenizer_class":"LlamaTokenizer","bos_token":"<none>"})");
+          R"({"tokenizer_class":"LlamaTokenizer","bos_token":"<none>","add_bos_token":true})");
     QVERIFY(QString::fromStdString(refusal(directory)).contains("bos_token"));
+
+    for (const char* config : {R"({"tokenizer_class":"LlamaTokenizer"})",
+                               R"({"tokenizer_class":"GemmaTokenizer","bos_token":null})"}) {
+        write(directory / "tokenizer_config.json", config); // the class's own names, or the file
+        QCOMPARE(ids("one two"), plain);
+    }
 
     // OPT: vocab.json and merges.txt, BOS first.
     fs::remove(directory / "tokenizer.json");
