@@ -135,8 +135,6 @@ class CudaBackend final : public Backend {
     Source materialize(const CudaTile& tile, const TilePart& part, std::int64_t row,
                        std::int64_t rows, std::int64_t first, std::int64_t count, DType type,
                        std::size_t& scratchUsed);
-    Source passSource(const CudaTile& tile, const TilePart& part, std::int64_t row,
-                      std::int64_t rows);
     template <class Call, class Alike, class F>
     void forStretches(std::span<const Call> calls, const Job& job, Alike&& alike, F&& f);
     void runScores(std::span<const ScoreCall> calls, std::span<const Piece> pieces);

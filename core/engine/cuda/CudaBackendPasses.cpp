@@ -21,18 +21,13 @@ std::int64_t rowsPerPiece(std::int64_t columns, std::int64_t samples, std::size_
     return std::max<std::int64_t>(1, static_cast<std::int64_t>(rows));
 }
 
-} // namespace
-
-/// All samples of some rows; factored tiles are rebuilt into the scratch memory.
-Source CudaBackend::passSource(const CudaTile& tile, const TilePart& part, std::int64_t row,
-                               std::int64_t rows) {
-    std::size_t used = 0;
-    if (tile.factored) {
-        m_scratch.reserve(
-            static_cast<std::size_t>(tile.samples * rows * part.columns) * sizeof(float) + 256);
-    }
-    return materialize(tile, part, row, rows, 0, tile.samples, tile.dtype, used);
+/// Scratch memory for all samples of so many numbers of a part, with room for alignment.
+std::size_t passScratch(const CudaTile& tile, std::int64_t numbers) {
+    return tile.factored ? static_cast<std::size_t>(tile.samples * numbers) * sizeof(float) + 256
+                         : 0;
 }
+
+} // namespace
 
 /// Calls f(first call, number of calls, first row, rows): stretches of calls that one launch can
 /// serve, or some rows of one call when it is too large for that.
@@ -51,20 +46,32 @@ void CudaBackend::forStretches(std::span<const Call> calls, const Job& job, Alik
                             rowsPerPiece(part.columns, tile.samples,
                                          tile.factored ? sizeof(float) : 0, m_scratchLimit));
             next = at + 1;
-            if (row == 0 && rows == part.rows && !tile.factored) {
+            if (row == 0 && rows == part.rows) {
                 double work = static_cast<double>(tile.samples) * static_cast<double>(part.count());
                 std::int64_t numbers = part.count();
+                std::size_t scratch = passScratch(tile, numbers);
                 for (; next < calls.size() && next - at < 4096; ++next) {
                     const CudaTile& other = cudaTile(calls[next].tile);
                     work += static_cast<double>(other.samples) *
                             static_cast<double>(calls[next].part.count());
                     numbers += calls[next].part.count();
-                    if (other.factored || other.dtype != tile.dtype ||
+                    scratch += passScratch(other, calls[next].part.count());
+                    if (scratch > m_scratchLimit || other.dtype != tile.dtype ||
                         other.samples != tile.samples || work > passWork || numbers > passResults ||
                         !alike(calls[at], calls[next])) {
                         break;
                     }
                 }
+            }
+            // All of it before any is used: growing would lose what is there.
+            std::size_t scratch = 0;
+            for (std::size_t c = at; c < next; ++c) {
+                scratch += passScratch(cudaTile(calls[c].tile),
+                                       (next - at > 1 ? calls[c].part.rows : rows) *
+                                           calls[c].part.columns);
+            }
+            if (scratch > 0) {
+                m_scratch.reserve(scratch);
             }
             f(at, next - at, row, rows);
         });
@@ -92,11 +99,13 @@ void CudaBackend::statistics(std::span<const StatisticsCall> calls, const Job& j
                          return;
                      }
                      std::vector<StatisticsItem> items;
+                     std::size_t scratch = 0;
                      for (std::size_t c = 0; c < count; ++c) {
                          const StatisticsCall& call = calls[at + c];
                          const std::int64_t own = count > 1 ? call.part.rows : rows;
                          const Source source =
-                             passSource(cudaTile(call.tile), call.part, count > 1 ? 0 : row, own);
+                             materialize(cudaTile(call.tile), call.part, count > 1 ? 0 : row, own,
+                                         0, n, tile.dtype, scratch);
                          Rectangle part = rectangle(source, own, call.part.columns, tile.dtype);
                          if (part.rowStride == part.columns) { // one long row
                              part.columns *= part.rows;
@@ -140,6 +149,7 @@ void CudaBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
                      const std::int64_t n = tile.samples;
                      const Element element = elementOf(calls[at].transform);
                      std::vector<FisherItem> items;
+                     std::size_t scratch = 0;
                      std::vector<double> scales;
                      std::vector<double> weights;
                      std::int64_t out = 0;
@@ -148,7 +158,8 @@ void CudaBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
                          const FisherCall& call = calls[at + c];
                          const std::int64_t own = count > 1 ? call.part.rows : rows;
                          const Source source =
-                             passSource(cudaTile(call.tile), call.part, count > 1 ? 0 : row, own);
+                             materialize(cudaTile(call.tile), call.part, count > 1 ? 0 : row, own,
+                                         0, n, tile.dtype, scratch);
                          items.push_back({rectangle(source, own, call.part.columns, tile.dtype),
                                           static_cast<std::int64_t>(scales.size()), out});
                          out += own * call.part.columns;
