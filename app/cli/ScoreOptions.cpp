@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "ScoreOptions.h"
+
+#include <limits>
+
+namespace qkov::cli {
+namespace {
+
+std::vector<std::string> split(const std::string& text) {
+    std::vector<std::string> parts;
+    std::size_t at = 0;
+    while (at <= text.size()) {
+        const std::size_t comma = std::min(text.find(',', at), text.size());
+        parts.push_back(text.substr(at, comma - at));
+        at = comma + 1;
+    }
+    return parts;
+}
+
+std::vector<std::string> resolveIds(const std::vector<std::string>& given,
+                                    const dump::TaskInfo* task) {
+    std::vector<std::string> ids;
+    for (const std::string& text : given) {
+        if (task && task->sampleIndex(text) >= 0) {
+            ids.push_back(text);
+        } else {
+            const auto parts = split(text);
+            ids.insert(ids.end(), parts.begin(), parts.end());
+        }
+    }
+    return ids;
+}
+
+} // namespace
+
+void ScoreOptions::add(CLI::App* command, bool selections) {
+    command->add_option("--task-a", taskA, "The task that gives the contributions")
+        ->type_name("NAME")
+        ->required();
+    command->add_option("--task-b", taskB, "The task that gives the gradients")
+        ->type_name("NAME")
+        ->required();
+
+    const char* const metric = "Metric";
+    const auto text = [&](const char* name, std::string& value, const char* help,
+                          const char* choices) {
+        return command->add_option(name, value, help)->type_name(choices)->group(metric);
+    };
+    text("--mode", m_mode,
+         "How the Fisher normalizes; unset: behavioral where the dump can, else structural",
+         "behavioral|structural|hybrid");
+    text("--variant", m_variant, "What is summed over a head's parameters",
+         "magnitude|signed|symmetric|natural|cosine|profile")
+        ->capture_default_str();
+    text("--fisher-task", m_fisherTask, "Whose Fisher", "a|b|pooled")->capture_default_str();
+    text("--fisher-estimator", m_estimator,
+         "How it is estimated; unset: as stored in the dump, else ema", "ema|mean");
+    text("--regularization", m_regularization, "Constants; the three below override them",
+         "default|original")
+        ->capture_default_str();
+    const CLI::Range positive(0.0, std::numeric_limits<double>::max());
+    command->add_option("--epsilon", m_epsilon, "Floor of the Fisher [1e-30]")
+        ->check(positive)
+        ->type_name("X")
+        ->group(metric);
+    command->add_option("--ridge", m_ridge, "Added to the Fisher [0]")
+        ->check(positive)
+        ->type_name("X")
+        ->group(metric);
+    command->add_option("--ridge-rel", m_ridgeRelative, "Added, times the slice's mean [1e-3]")
+        ->check(positive)
+        ->type_name("X")
+        ->group(metric);
+    text("--aggregate", m_aggregate, "Sum or mean over a head's parameters", "sum|mean")
+        ->capture_default_str();
+    text("--grad-scale", m_gradScale, "Divide gradients by their number of tokens",
+         "none|per_token")
+        ->capture_default_str();
+    command->add_flag("--include-bias", m_includeBias, "Count q, k and v biases too")
+        ->group(metric);
+    text("--nonfinite", m_nonFinite, "Samples with NaN or Inf: an error, or left out", "error|skip")
+        ->capture_default_str();
+    text("--precision", m_precision, "fast allows 16-bit products", "fp32|fast")
+        ->capture_default_str();
+    if (!selections) {
+        return;
+    }
+
+    const char* const selection = "Selection";
+    const auto select = [&](const char* name, std::string& value, const char* help,
+                            const char* type) {
+        command->add_option(name, value, help)->type_name(type)->group(selection);
+    };
+    select("--layers", m_layers, "Layers, all if unset", "0-3,5");
+    select("--heads", m_heads, "Query heads, all if unset", "0-3,5");
+    select("--blocks", m_blocks, "Blocks, all if unset", "QKVO");
+    const auto samples = [&](const char* name, std::vector<std::string>& value, const char* help) {
+        command->add_option(name, value, help)
+            ->type_name("IDS")
+            ->type_size(1)
+            ->allow_extra_args(false)
+            ->group(selection);
+    };
+    samples("--samples-a", m_samplesA, "Samples of task A by id, separated by commas; repeatable");
+    samples("--samples-b", m_samplesB, "Samples of task B");
+    command->add_option("--max-samples", m_maxSamples, "Per task, the first in dump order")
+        ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31))
+        ->type_name("N")
+        ->capture_default_str()
+        ->group(selection);
+}
+
+engine::ScoreRequest ScoreOptions::request(const Session& session) const {
+    engine::ScoreRequest r;
+    r.taskA = taskA;
+    r.taskB = taskB;
+    if (!m_mode.empty()) {
+        r.mode = engine::parseMode(m_mode);
+    }
+    r.variant = engine::parseVariant(m_variant);
+    r.fisherTask = engine::parseFisherTask(m_fisherTask);
+    if (!m_estimator.empty()) {
+        r.estimator = engine::parseEstimator(m_estimator);
+    }
+    if (m_regularization == "original") {
+        r.regularization = engine::Regularization::original();
+    } else if (m_regularization != "default") {
+        throw UsageError("unknown regularization \"" + m_regularization +
+                         "\"; choose one of default, original");
+    }
+    const auto given = [](double v, double& target) {
+        if (v >= 0) {
+            target = v;
+        }
+    };
+    given(m_epsilon, r.regularization.epsilon);
+    given(m_ridge, r.regularization.ridge);
+    given(m_ridgeRelative, r.regularization.ridgeRelative);
+    r.aggregate = engine::parseAggregate(m_aggregate);
+    r.gradScale = engine::parseGradScale(m_gradScale);
+    r.includeBias = m_includeBias;
+    r.nonFinite = engine::parseNonFinite(m_nonFinite);
+    r.precision = engine::parsePrecision(m_precision);
+    if (!m_layers.empty()) {
+        r.layers = engine::parseRanges(m_layers);
+    }
+    if (!m_heads.empty()) {
+        r.heads = engine::parseRanges(m_heads);
+    }
+    if (!m_blocks.empty()) {
+        r.blocks = engine::parseBlocks(m_blocks);
+    }
+    r.maxSamples = m_maxSamples;
+    r.samplesA = resolveIds(m_samplesA, nullptr);
+    r.samplesB = resolveIds(m_samplesB, nullptr);
+    r.device = session.device;
+    r.threads = session.threads;
+    r.memoryBudget = session.memoryBytes();
+    return r;
+}
+
+engine::ScoreRequest ScoreOptions::request(const Session& session,
+                                           const dump::DumpInfo& info) const {
+    engine::ScoreRequest r = request(session);
+    r.samplesA = resolveIds(m_samplesA, info.task(taskA));
+    r.samplesB = resolveIds(m_samplesB, info.task(taskB));
+    return r;
+}
+
+} // namespace qkov::cli

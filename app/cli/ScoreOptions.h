@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The options of the metric, shared by every command that scores.
+#pragma once
+
+#include "Session.h"
+
+#include "dump/DumpInfo.h"
+#include "engine/ScoreRequest.h"
+
+namespace qkov::cli {
+
+class ScoreOptions {
+  public:
+    /// @param selections also --samples-a, --samples-b, --max-samples, --layers, --heads, --blocks
+    void add(CLI::App* command, bool selections = true);
+
+    /// @throws UsageError
+    engine::ScoreRequest request(const Session& session) const;
+    /// The same, with sample ids looked up in the dump: a text that is no id is a list of ids.
+    engine::ScoreRequest request(const Session& session, const dump::DumpInfo& info) const;
+
+    std::string taskA;
+    std::string taskB;
+
+  private:
+    std::string m_mode;
+    std::string m_variant = "magnitude";
+    std::string m_fisherTask = "pooled";
+    std::string m_estimator;
+    std::string m_regularization = "default";
+    double m_epsilon = -1;
+    double m_ridge = -1;
+    double m_ridgeRelative = -1;
+    std::string m_aggregate = "sum";
+    std::string m_gradScale = "none";
+    bool m_includeBias = false;
+    std::string m_nonFinite = "error";
+    std::string m_precision = "fp32";
+    std::string m_layers;
+    std::string m_heads;
+    std::string m_blocks;
+    std::vector<std::string> m_samplesA;
+    std::vector<std::string> m_samplesB;
+    std::int64_t m_maxSamples = 100;
+};
+
+} // namespace qkov::cli

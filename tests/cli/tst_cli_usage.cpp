@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The command line itself: help, wrong usage, outputs that can't be written.
+#include "Program.h"
+
+#include <QTemporaryDir>
+
+using namespace qkov::test;
+
+class TestCliUsage : public QObject {
+    Q_OBJECT
+
+  private slots:
+    void helpAndVersion();
+    void wrongUsage_data();
+    void wrongUsage();
+    void standardOutputIsFull();
+};
+
+void TestCliUsage::helpAndVersion() {
+    const Outcome help = run({QStringLiteral("--help")});
+    QCOMPARE(help.code, 0);
+    for (const char* command :
+         {"info", "collect", "compute", "pair", "export", "figure", "import"}) {
+        QVERIFY2(help.out.contains(command), command);
+        const Outcome own = run({QString::fromUtf8(command), QStringLiteral("--help")});
+        QCOMPARE(own.code, 0);
+        QVERIFY(own.err.isEmpty());
+        for (const char* option : {"--json", "--quiet", "--progress", "--device", "--threads",
+                                   "--memory-budget", "--version"}) {
+            QVERIFY2(own.out.contains(option), command);
+        }
+    }
+    QVERIFY(run({QStringLiteral("--version")}).out.startsWith("qkov "));
+    QVERIFY(run({QStringLiteral("compute"), QStringLiteral("--version")}).out.startsWith("qkov "));
+}
+
+void TestCliUsage::wrongUsage_data() {
+    QTest::addColumn<QStringList>("arguments");
+    QTest::addColumn<QByteArray>("words");
+    const auto row = [](const char* name, const char* arguments, const char* words) {
+        QTest::newRow(name) << QString::fromUtf8(arguments).split(QLatin1Char(' '),
+                                                                  Qt::SkipEmptyParts)
+                            << QByteArray(words);
+    };
+    row("nothing", "", "no command is named");
+    row("unknown command", "frobnicate", "no command is called 'frobnicate'");
+    row("unknown option", "info x --frobnicate", "--frobnicate");
+    row("no file", "info", "FILE is required");
+    row("no tasks", "compute x.h5", "--task-a is required");
+    row("unknown mode", "compute x.h5 --task-a a --task-b b --mode guess", "unknown mode");
+    row("unknown variant", "compute x.h5 --task-a a --task-b b --variant guess", "unknown variant");
+    row("unknown constants", "compute x.h5 --task-a a --task-b b --regularization guess",
+        "unknown regularization");
+    row("negative epsilon", "compute x.h5 --task-a a --task-b b --epsilon -1", "--epsilon");
+    row("no number", "pair x.h5 --task-a a --task-b b --sample-i 1 --sample-j 2 --layer x --head 0",
+        "--layer");
+    row("bad layers", "compute x.h5 --task-a a --task-b b --layers 3-1", "runs backwards");
+    row("bad blocks", "compute x.h5 --task-a a --task-b b --blocks QX", "unknown block");
+    row("bad device", "compute x.h5 --task-a a --task-b b --device gpu", "--device");
+    row("bad budget", "compute x.h5 --task-a a --task-b b --memory-budget lots", "--memory-budget");
+    row("bad threads", "compute x.h5 --task-a a --task-b b --threads -2", "--threads");
+    row("bad format", "export x.h5 --format xml --out y", "--format");
+    row("task without file", "collect --model x --task math --out y", "NAME=FILE");
+    row("task twice", "collect --model x --task a=1 --task a=2 --out y", "named twice");
+    row("bad dtype", "collect --model x --task a=1 --out y --dtype f8", "--dtype");
+    row("samples of no task", "import --task a=x --samples b=y --config c --out d",
+        "which no --task has");
+}
+
+void TestCliUsage::wrongUsage() {
+    QFETCH(QStringList, arguments);
+    QFETCH(QByteArray, words);
+    QVERIFY(failed(run(arguments), 2, words.constData()));
+}
+
+void TestCliUsage::standardOutputIsFull() {
+    const Outcome o = shell(QStringLiteral("\"$QKOV\" info \"%1\" > /dev/full").arg(demoModel()));
+    QVERIFY(failed(o, 3, "standard output can't be written"));
+    const Outcome json =
+        shell(QStringLiteral("\"$QKOV\" info \"%1\" --json - > /dev/full").arg(demoModel()));
+    QVERIFY(failed(json, 3, "standard output can't be written"));
+}
+
+QTEST_GUILESS_MAIN(TestCliUsage)
+#include "tst_cli_usage.moc"
