@@ -18,7 +18,7 @@ using qkov::test::demoModel;
 using qkov::test::Outcome;
 using qkov::test::run;
 
-class TestDemo : public QObject {
+class TestCliDemo : public QObject {
     Q_OBJECT
 
   private slots:
@@ -45,7 +45,7 @@ class TestDemo : public QObject {
 // float32 sums of 10^4 to 10^5 terms against float64 ones.
 constexpr double relativeTolerance = 1e-5;
 
-void TestDemo::initTestCase() {
+void TestCliDemo::initTestCase() {
     const Outcome o =
         collectDemo(path("demo.dump"), 8, {QStringLiteral("--json"), QStringLiteral("-")});
     QVERIFY2(o.code == 0, o.err.constData());
@@ -59,7 +59,7 @@ void TestDemo::initTestCase() {
     }
 }
 
-void TestDemo::info() {
+void TestCliDemo::info() {
     const Outcome model =
         run({QStringLiteral("info"), demoModel(), QStringLiteral("--json"), QStringLiteral("-")});
     QVERIFY2(model.code == 0, model.err.constData());
@@ -80,7 +80,7 @@ void TestDemo::info() {
     QCOMPARE(j["tasks"][1]["fisher"][0]["set"].get<std::string>(), std::string("structural"));
 }
 
-void TestDemo::computeIsWhatTheFileHolds() {
+void TestCliDemo::computeIsWhatTheFileHolds() {
     const Outcome o =
         run(compute({QStringLiteral("--mode"), QStringLiteral("structural"),
                      QStringLiteral("--out"), path("demo.results"), QStringLiteral("--json"),
@@ -110,7 +110,7 @@ void TestDemo::computeIsWhatTheFileHolds() {
     }
 }
 
-void TestDemo::pairEqualsItsEntry_data() {
+void TestCliDemo::pairEqualsItsEntry_data() {
     QTest::addColumn<QStringList>("options");
     const auto row = [](const char* options) {
         QTest::newRow(options) << QString::fromUtf8(options).split(QLatin1Char(' '));
@@ -125,7 +125,7 @@ void TestDemo::pairEqualsItsEntry_data() {
     row("--variant profile");
 }
 
-void TestDemo::pairEqualsItsEntry() {
+void TestCliDemo::pairEqualsItsEntry() {
     QFETCH(QStringList, options);
     const Outcome all =
         run(compute(options + QStringList{QStringLiteral("--out"), path("p.results"),
@@ -168,7 +168,7 @@ void TestDemo::pairEqualsItsEntry() {
 
 /// Σ over the heads of a block = the unsliced block's score, each parameter with its own slice's D.
 /// The definition in float64, from the dump's numbers: GPT-2's c_proj, whose rows are O's heads.
-void TestDemo::headsAddUpToTheBlock() {
+void TestCliDemo::headsAddUpToTheBlock() {
     const dump::DumpReader reader(path("demo.dump").toStdString());
     const auto& info = reader.info();
     const dump::TaskInfo& a = *info.task("arithmetic");
@@ -216,7 +216,7 @@ void TestDemo::headsAddUpToTheBlock() {
     }
 }
 
-void TestDemo::exportsAgree() {
+void TestCliDemo::exportsAgree() {
     const auto scores = results::openResults(path("demo.results").toStdString());
     const auto exported = [&](const char* format, const char* out, const QStringList& more) {
         const Outcome o = run(QStringList{QStringLiteral("export"), path("demo.results"),
@@ -246,7 +246,7 @@ void TestDemo::exportsAgree() {
     QVERIFY(exported("npz", "e.npz", {}).startsWith("PK\x03\x04"));
 }
 
-void TestDemo::selections() {
+void TestCliDemo::selections() {
     const Outcome o = run(
         compute({QStringLiteral("--mode"), QStringLiteral("structural"), QStringLiteral("--layers"),
                  QStringLiteral("1-2,5"), QStringLiteral("--heads"), QStringLiteral("7,0"),
@@ -273,5 +273,5 @@ void TestDemo::selections() {
     QVERIFY(std::abs(mean - sum / 6) <= relativeTolerance * mean);
 }
 
-QTEST_GUILESS_MAIN(TestDemo)
-#include "tst_demo.moc"
+QTEST_GUILESS_MAIN(TestCliDemo)
+#include "tst_cli_demo.moc"
