@@ -181,7 +181,6 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
 
     const double number = request.computeDouble ? 8 : 4;
     plan.weightBytes = static_cast<double>(plan.checkpoint.parameterCount()) * number;
-    const double logits = 4 * number * double(logitsAtOnce(cuda));
     const double stored = dtypeSize(request.storage);
     const double perToken = recordedNumbersPerToken(plan.parameters);
     const double weights = recordedWeights(plan.parameters, true);
@@ -189,9 +188,12 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
         // The spooled copy of one batch is written while the next one runs.
         const double spooled = request.factored ? 2 * stored * batch * tokens * perToken
                                                 : 2 * stored * batch * weights;
-        return memorySlack * number * activationNumbers(plan.spec, batch, tokens) + spooled;
+        const double logits =
+            std::min(double(logitsAtOnce(cuda)), batch * tokens * double(plan.spec.vocabulary));
+        return memorySlack * number * activationNumbers(plan.spec, batch, tokens) +
+               4 * number * logits + spooled;
     };
-    const double fixed = plan.weightBytes + logits;
+    const double fixed = plan.weightBytes;
     const auto budget = static_cast<double>(request.memoryBudget);
     const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
     const auto fits = [&](std::int64_t batch, std::int64_t tokens) {

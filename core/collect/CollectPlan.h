@@ -50,7 +50,7 @@ struct CollectPlan {
 /// Logits held at once, in numbers: the head's rows are worked off in chunks of this size, so that
 /// a large vocabulary costs little memory.
 constexpr std::int64_t logitsAtOnce(bool cuda) {
-    return std::int64_t(1) << (cuda ? 26 : 22);
+    return std::int64_t(1) << (cuda ? 26 : 23);
 }
 
 /// What a batch of B samples padded to T tokens takes, in numbers of the compute type.

@@ -224,6 +224,32 @@ at::Tensor Decoder::rawLogits(const at::Tensor& rows) const {
     return at::linear(rows, m_head, m_headBias);
 }
 
+std::vector<at::Tensor> Decoder::weights() const {
+    std::vector<at::Tensor> all{m_embedding, m_positions, m_headBias};
+    if (!m_head.is_same(m_embedding)) {
+        all.push_back(m_head);
+    }
+    const auto add = [&](const auto& part) {
+        all.push_back(part.weight);
+        all.push_back(part.bias);
+    };
+    add(m_embeddingNorm);
+    add(m_finalNorm);
+    add(m_projectIn);
+    add(m_projectOut);
+    for (const Layer& l : m_layers) {
+        for (const Norm* n :
+             {&l.norm1, &l.norm2, &l.postAttentionNorm, &l.postMlpNorm, &l.queryNorm, &l.keyNorm}) {
+            add(*n);
+        }
+        for (const Linear* p : {&l.qkv, &l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down}) {
+            add(*p);
+        }
+    }
+    std::erase_if(all, [](const at::Tensor& t) { return !t.defined(); });
+    return all;
+}
+
 std::vector<std::pair<Slot, const Linear*>> Decoder::projections(std::int64_t index) const {
     const Layer& layer = m_layers[static_cast<std::size_t>(index)];
     if (m_spec.qkvOrder == QkvOrder::separate) {

@@ -74,6 +74,8 @@ class Decoder {
     /// The head's weight [V, D].
     const at::Tensor& headWeight() const { return m_head; }
 
+    /// Every weight, for whoever wants gradients of them (a plain training step, in benchmarks).
+    std::vector<at::Tensor> weights() const;
     /// The recorded matrices of a layer in the order they are told.
     std::vector<std::pair<Slot, const Linear*>> projections(std::int64_t layer) const;
 

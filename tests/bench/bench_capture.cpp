@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What capturing per-sample gradients costs, as ratios within one run:
+//   plain    one batched forward and backward pass of the same batches with gradients of all
+//   weights capture  the same batches through captureBatch: exact per-sample factors of all
+//   projections packed   capture, and the factors rounded to float16 in host memory loop     plain
+//   passes sample by sample
+// on a model of GPT-2-small's shape with random weights.
+//
+// bench_capture [--device cpu|cuda] [--samples N] [--tokens T,T] [--layers L] [--batch B]
+// [--no-loop] bench_capture --check FOLDER… [--device cuda]   gradients on the device against
+// float64 on the CPU
+#include "base/Error.h"
+#include "base/Threads.h"
+#include "collect/CollectRun.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+
+using namespace qkov;
+using namespace qkov::collect;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+    std::string device = "cpu";
+    std::int64_t samples = 16, layers = 12, batch = 0;
+    std::vector<std::int64_t> tokens{64, 256};
+    std::vector<std::string> check;
+    bool loop = true;
+};
+
+/// A folder with a GPT-2-small of random float16 weights.
+std::filesystem::path makeModel(std::int64_t layers) {
+    const std::int64_t D = 768, V = 50257;
+    const auto folder = std::filesystem::temp_directory_path() / "qkov-bench-capture";
+    std::filesystem::create_directories(folder);
+    const nlohmann::json config{{"model_type", "gpt2"},
+                                {"vocab_size", V},
+                                {"n_embd", D},
+                                {"n_layer", layers},
+                                {"n_head", 12},
+                                {"n_positions", 1024},
+                                {"activation_function", "gelu_new"}};
+    std::ofstream(folder / "config.json") << config;
+    nlohmann::json header = nlohmann::json::object();
+    std::int64_t offset = 0;
+    const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) {
+        std::int64_t n = 2;
+        for (const auto d : shape) {
+            n *= d;
+        }
+        header[name] = {{"dtype", "F16"}, {"shape", shape}, {"data_offsets", {offset, offset + n}}};
+        offset += n;
+    };
+    add("wte.weight", {V, D});
+    add("wpe.weight", {1024, D});
+    for (const char* part : {"ln_f.weight", "ln_f.bias"}) {
+        add(part, {D});
+    }
+    for (std::int64_t l = 0; l < layers; ++l) {
+        const std::string h = "h." + std::to_string(l) + ".";
+        for (const char* part : {"ln_1.weight", "ln_1.bias", "ln_2.weight", "ln_2.bias",
+                                 "attn.c_proj.bias", "mlp.c_proj.bias"}) {
+            add(h + part, {D});
+        }
+        add(h + "attn.c_attn.weight", {D, 3 * D});
+        add(h + "attn.c_attn.bias", {3 * D});
+        add(h + "attn.c_proj.weight", {D, D});
+        add(h + "mlp.c_fc.weight", {D, 4 * D});
+        add(h + "mlp.c_fc.bias", {4 * D});
+        add(h + "mlp.c_proj.weight", {4 * D, D});
+    }
+    const std::string text = header.dump();
+    const std::uint64_t length = text.size();
+    std::ofstream out(folder / "model.safetensors", std::ios::binary);
+    out.write(reinterpret_cast<const char*>(&length), 8);
+    out << text;
+    std::mt19937 random(1);
+    std::vector<std::uint16_t> block(1 << 20);
+    for (auto& v : block) { // ± 2^-8 … 2^-5
+        const auto bits = random();
+        v = static_cast<std::uint16_t>((bits & 0x8000) | ((7 + (bits >> 16) % 4) << 10) |
+                                       (bits & 0x3ff));
+    }
+    for (std::int64_t left = offset; left > 0;) {
+        const auto n = std::min<std::int64_t>(left, std::int64_t(block.size()) * 2);
+        out.write(reinterpret_cast<const char*>(block.data()), n);
+        left -= n;
+    }
+    return folder;
+}
+
+Decoder openDecoder(const std::filesystem::path& folder, const model::Checkpoint& checkpoint,
+                    at::ScalarType compute, at::Device device) {
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : checkpoint.tensors()) {
+        names.push_back(name);
+    }
+    return Decoder(decoderSpec(checkpoint.shape(), folder / "config.json", names), checkpoint,
+                   compute, device);
+}
+
+void wait(at::Device device) {
+    if (device.is_cuda()) {
+        at::zeros({1}, at::TensorOptions(at::kFloat).device(device)).item<float>();
+    }
+}
+
+/// Best of `repeats`.
+template <class Body>
+double seconds(at::Device device, int repeats, Body body) {
+    double best = 1e30;
+    for (int i = 0; i < repeats; ++i) {
+        wait(device);
+        const auto start = Clock::now();
+        body();
+        wait(device);
+        best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+    }
+    return best;
+}
+
+using Samples = std::vector<const Sample*>;
+
+void plainPass(const Decoder& decoder, const Samples& samples) {
+    const at::AutoGradMode gradients(true);
+    const auto B = static_cast<std::int64_t>(samples.size());
+    const auto T = static_cast<std::int64_t>(samples.front()->ids.size());
+    at::Tensor ids = at::empty({B, T}, at::TensorOptions(at::kLong));
+    for (std::int64_t b = 0; b < B; ++b) {
+        std::copy(samples[std::size_t(b)]->ids.begin(), samples[std::size_t(b)]->ids.end(),
+                  ids.data_ptr<std::int64_t>() + b * T);
+    }
+    ids = ids.to(decoder.device());
+    const auto context = decoder.context(std::vector<std::int64_t>(std::size_t(B), T), T);
+    at::Tensor h = decoder.embed(ids);
+    for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
+        h = decoder.layer(l, h, context, {});
+    }
+    const at::Tensor logits = decoder.rawLogits(decoder.finish(h)).slice(1, 0, T - 1);
+    const at::Tensor loss =
+        at::cross_entropy_loss(logits.reshape({B * (T - 1), -1}), ids.slice(1, 1).reshape({-1}));
+    loss.backward();
+}
+
+void clearGradients(const Decoder& decoder) {
+    for (at::Tensor w : decoder.weights()) {
+        w.mutable_grad() = at::Tensor();
+    }
+}
+
+void measure(const Options& o) {
+    const at::Device device = resolveDevice(o.device);
+    const auto folder = makeModel(o.layers);
+    const auto checkpoint = model::Checkpoint::open(folder);
+    const Decoder decoder = openDecoder(folder, checkpoint, at::kFloat, device);
+    CollectRequest request;
+    for (const std::int64_t tokens : o.tokens) {
+        CollectPlan plan{checkpoint, decoder.spec(), {}, {}, 0, 0, 0, 0, {}};
+        for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
+            for (const auto& [slot, linear] : decoder.projections(l)) {
+                plan.parameters.push_back(
+                    {linear->parameter, {}, l, linear->inOut, linear->in(), linear->out()});
+            }
+        }
+        PlannedTask task;
+        std::mt19937 random(2);
+        for (std::int64_t i = 0; i < o.samples; ++i) {
+            Sample s;
+            s.id = std::to_string(i);
+            for (std::int64_t t = 0; t < tokens; ++t) {
+                s.ids.push_back(static_cast<std::int32_t>(random() % 50257));
+            }
+            s.labels = s.ids;
+            s.predicted = static_cast<std::int32_t>(tokens - 1);
+            task.samples.push_back(std::move(s));
+        }
+        const std::int64_t size =
+            o.batch > 0 ? o.batch
+                        : std::max<std::int64_t>(1, (device.is_cuda() ? 8192 : 512) / tokens);
+        std::vector<Samples> batches;
+        for (std::size_t i = 0; i < task.samples.size(); ++i) {
+            if (i % std::size_t(size) == 0) {
+                batches.emplace_back();
+                task.batches.emplace_back();
+            }
+            batches.back().push_back(&task.samples[i]);
+            task.batches.back().push_back(i);
+        }
+        const int repeats = device.is_cuda() ? 3 : 2;
+        const auto all = [&](auto body) {
+            return seconds(device, repeats, [&] {
+                for (std::size_t b = 0; b < batches.size(); ++b) {
+                    body(b);
+                }
+            });
+        };
+        const auto needGradients = [&](bool on) {
+            for (at::Tensor w : decoder.weights()) {
+                w.requires_grad_(on);
+            }
+        };
+        needGradients(true);
+        plainPass(decoder, batches[0]);
+        const double plain = all([&](std::size_t b) { plainPass(decoder, batches[b]); });
+        double loop = 0;
+        if (o.loop) {
+            const auto few = std::min<std::size_t>(task.samples.size(), device.is_cuda() ? 20 : 4);
+            loop = seconds(device, 1,
+                           [&] {
+                               for (std::size_t i = 0; i < few; ++i) {
+                                   clearGradients(decoder);
+                                   plainPass(decoder, {&task.samples[i]});
+                               }
+                           }) *
+                   double(o.samples) / double(few);
+        }
+        clearGradients(decoder);
+        needGradients(false);
+        captureBatch(decoder, batches[0], LossReduction::mean, {});
+        const double capture =
+            all([&](std::size_t b) { captureBatch(decoder, batches[b], LossReduction::mean, {}); });
+        RoundingLoss rounding;
+        const double packed = all([&](std::size_t b) {
+            const auto c = captureBatch(decoder, batches[b], LossReduction::mean, {});
+            packBatch(plan, request, task, task.batches[b], c, rounding);
+        });
+        std::printf(
+            "%s, %lld samples of %lld tokens, batches of %lld: plain %.3f s, capture %.3f s "
+            "(%.2f x), with float16 factors in memory %.3f s (%.2f x)",
+            o.device.c_str(), static_cast<long long>(o.samples), static_cast<long long>(tokens),
+            static_cast<long long>(size), plain, capture, capture / plain, packed, packed / plain);
+        if (o.loop) {
+            std::printf(", sample by sample %.3f s (%.1f x as long as capture, %.1f x packed)",
+                        loop, loop / capture, loop / packed);
+        }
+        std::printf("\n");
+        std::fflush(stdout);
+    }
+    std::filesystem::remove_all(folder);
+}
+
+void check(const Options& o) {
+    const at::Device device = resolveDevice(o.device);
+    for (const std::filesystem::path folder : o.check) {
+        const auto checkpoint = model::Checkpoint::open(folder);
+        const Decoder reference = openDecoder(folder, checkpoint, at::kDouble, at::kCPU);
+        SampleRules rules;
+        rules.vocabulary = reference.spec().vocabulary;
+        rules.maxTokens = reference.spec().maxPositions;
+        const auto samples = readSamples(folder / "samples.jsonl", rules);
+        Samples all;
+        for (const Sample& s : samples) {
+            all.push_back(&s);
+        }
+        const auto expected = captureBatch(reference, all, LossReduction::mean, {});
+        for (const auto type : {at::kDouble, at::kFloat}) {
+            const Decoder decoder = openDecoder(folder, checkpoint, type, device);
+            const auto got = captureBatch(decoder, all, LossReduction::mean, {});
+            double worst = 0;
+            for (std::size_t p = 0; p < got.projections.size(); ++p) {
+                const at::Tensor e = denseGradients(expected.projections[p]);
+                const at::Tensor g =
+                    denseGradients(got.projections[p]).to(at::kCPU).to(at::kDouble);
+                const at::Tensor ratio =
+                    (g - e).flatten(1).abs().amax(1) / e.flatten(1).abs().amax(1);
+                worst = std::max(worst, ratio.max().item<double>());
+            }
+            std::printf("%s %s on %s: %.2g\n", folder.filename().c_str(),
+                        type == at::kDouble ? "float64" : "float32", o.device.c_str(), worst);
+        }
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    Options o;
+    for (int i = 1; i < argc; ++i) {
+        const std::string a = argv[i];
+        const auto next = [&] { return std::string(i + 1 < argc ? argv[++i] : ""); };
+        if (a == "--device") {
+            o.device = next();
+        } else if (a == "--samples") {
+            o.samples = std::max(1L, std::atol(next().c_str()));
+        } else if (a == "--layers") {
+            o.layers = std::max(1L, std::atol(next().c_str()));
+        } else if (a == "--batch") {
+            o.batch = std::atol(next().c_str());
+        } else if (a == "--no-loop") {
+            o.loop = false;
+        } else if (a == "--tokens") {
+            o.tokens.clear();
+            std::string list = next();
+            for (char* part = std::strtok(list.data(), ","); part;
+                 part = std::strtok(nullptr, ",")) {
+                o.tokens.push_back(std::max(2L, std::atol(part)));
+            }
+        } else if (a == "--check") {
+            while (i + 1 < argc && argv[i + 1][0] != '-') {
+                o.check.push_back(next());
+            }
+        } else {
+            std::fprintf(stderr, "unknown option %s\n", a.c_str());
+            return 2;
+        }
+    }
+    try {
+        at::set_num_threads(defaultThreadCount());
+        o.check.empty() ? measure(o) : check(o);
+    } catch (const std::exception& e) {
+        std::fprintf(stderr, "%s\n", e.what());
+        return 1;
+    }
+    return 0;
+}
