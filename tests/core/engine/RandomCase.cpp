@@ -47,7 +47,11 @@ std::vector<Shape> shapesOf(const model::ModelShape& m, std::int64_t layer, bool
     return out;
 }
 
-DType pickType(Random& r, double scale) {
+DType pickType(Random& r, double scale, const CaseOptions& options) {
+    if (options.writable) {
+        return scale < 1e-6 || scale > 1e3 ? r.pick({DType::f32, DType::bf16})
+                                           : r.pick({DType::f16, DType::bf16, DType::f32});
+    }
     // float16 can't hold the extreme scales.
     if (scale < 1e-6 || scale > 1e3) {
         return r.pick({DType::f32, DType::f64, DType::bf16});
@@ -69,7 +73,7 @@ void fillParameter(Random& r, Case& c, std::size_t t, const Shape& shape,
                              : std::vector<std::int64_t>{shape.rows, shape.columns};
     entry.inOut = shape.inOut;
     const int kind = options.onlyDense ? 0 : r.below(shape.bias ? 3 : 5);
-    const DType type = pickType(r, scale);
+    const DType type = pickType(r, scale, options);
     if (kind >= 3) { // factored
         entry.storage = dump::Storage::factored;
         const std::int64_t dIn = shape.inOut ? shape.rows : shape.columns;
@@ -87,8 +91,13 @@ void fillParameter(Random& r, Case& c, std::size_t t, const Shape& shape,
                 output.push_back(r.chance(0.2) ? 0 : r.normal() * scale);
             }
         }
-        p.input.assign(r.pick({DType::f16, DType::f32, DType::f64}), input);
-        p.gradOutput.assign(type, output);
+        if (options.writable) {
+            p.input.assign(DType::f32, input);
+            p.gradOutput.assign(DType::f32, output);
+        } else {
+            p.input.assign(r.pick({DType::f16, DType::f32, DType::f64}), input);
+            p.gradOutput.assign(type, output);
+        }
         entry.dtype = p.input.dtype;
         entry.gradOutputDtype = p.gradOutput.dtype;
         p.rebuilt.assign(n * size, 0);
@@ -128,7 +137,7 @@ void fillParameter(Random& r, Case& c, std::size_t t, const Shape& shape,
                 contributions[k] = g[k] * g[k] * std::exp(0.1 * r.normal()) /
                                    (entry.contributionsPerToken ? tokens : 1);
             }
-            p.contributions.assign(pickType(r, scale * scale), contributions);
+            p.contributions.assign(pickType(r, scale * scale, options), contributions);
             entry.storedContributions = true;
             entry.contributionsDtype = p.contributions.dtype;
         }

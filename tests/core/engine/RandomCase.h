@@ -32,6 +32,7 @@ struct CaseOptions {
     double scale = 0; ///< of gradients; 0: random
     bool onlyDense = false;
     bool headTypes = true; ///< may be present
+    bool writable = false; ///< only what DumpWriter can write: no float64, factors of one type
 };
 
 struct Case {
