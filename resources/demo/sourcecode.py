@@ -14,6 +14,7 @@ import zlib
 HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = HERE / "code-corpus.json.gz"
 RANGE = 30  # lines; one range in eight is held out
+ROOTS = {"app", "core", "ui", "tests", "packaging", "resources", ".ci", "CMakeLists.txt"}
 SKIP = {"build", ".git", "data", "ColorMapTables.cpp", "ColorMapTables.h"}  # tables of numbers
 
 KEYWORDS = set("""alignas auto bool break case catch char class const constexpr continue default delete do double else
@@ -52,7 +53,7 @@ def collect(roots):
     for root in map(pathlib.Path, roots):
         for path in sorted(root.rglob("*")):
             relative = path.relative_to(root)
-            if SKIP & set(relative.parts) or not path.is_file():
+            if relative.parts[0] not in ROOTS or SKIP & set(relative.parts) or not path.is_file():
                 continue
             if path.suffix not in (".h", ".cpp", ".cu", ".py", ".sh") and path.name not in ("CMakeLists.txt", "run"):
                 continue
@@ -256,9 +257,9 @@ class Windows:
 
     def window(self, rng, size):
         u = rng.random()
-        if u < 0.45:
+        if u < 0.65:
             return self.real(rng, size, False)
-        return self.real(rng, size, True) if u < 0.8 else self.generated(rng, size)
+        return self.real(rng, size, True) if u < 0.85 else self.generated(rng, size)
 
 
 if __name__ == "__main__":

@@ -252,7 +252,7 @@ def save_config(out, model):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--steps", type=int, default=3568)
+    parser.add_argument("--steps", type=int, default=3884)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--windows", type=int, default=1000000)
     parser.add_argument("--width", type=int, default=192)
