@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace qkov::engine {
 
@@ -47,7 +48,9 @@ class Computation {
   private:
     RunContext runContext(Loader& loader);
     void startProgress(const Plan& plan, double begin, double end, int passes);
-    void finishBundle(RunContext& run, std::size_t bundle, std::vector<UnitState>& states);
+    void finishUnits(RunContext& run, const Bundle& bundle, const std::vector<std::size_t>& units,
+                     std::vector<UnitState>& states);
+    void finishBundle(std::size_t bundle);
     void finishLayer(std::size_t row);
     LayerScores& openLayer(std::size_t mode, Block block);
 
@@ -142,8 +145,20 @@ void Computation::run(std::int64_t shrink) {
                 loader.ahead(plan.groups[g + 1].bundle, plan.groups[g + 1].tiles.front());
             }
         });
+        // Sums of pairs are large: only modes that wait for the block's mean keep them.
+        const bool waits = m_context.needsBehavioral() && !m_context.profile() &&
+                           !m_context.behavioralStored(bundle.parameters[0].name);
+        if (!waits) {
+            finishUnits(run, bundle, group.units, states);
+        }
         if (g + 1 == plan.groups.size() || plan.groups[g + 1].bundle != group.bundle) {
-            finishBundle(run, group.bundle, states);
+            if (waits) {
+                setGroupMeans(bundle, states);
+                std::vector<std::size_t> all(bundle.units.size());
+                std::iota(all.begin(), all.end(), std::size_t(0));
+                finishUnits(run, bundle, all, states);
+            }
+            finishBundle(group.bundle);
             m_nextBundle = group.bundle + 1;
             m_readSeconds += loader.readSeconds() - m_readSeconds;
             m_computeSeconds = run.computeSeconds;
@@ -171,14 +186,11 @@ LayerScores& Computation::openLayer(std::size_t mode, Block block) {
     return open;
 }
 
-void Computation::finishBundle(RunContext& run, std::size_t index, std::vector<UnitState>& states) {
-    const Bundle& bundle = m_bundles[index];
-    if (m_context.needsBehavioral() && !m_context.profile() &&
-        !m_context.behavioralStored(bundle.parameters[0].name)) {
-        setGroupMeans(bundle, states);
-    }
+void Computation::finishUnits(RunContext& run, const Bundle& bundle,
+                              const std::vector<std::size_t>& units,
+                              std::vector<UnitState>& states) {
     const std::size_t nA = m_context.tasks[0].selected.size();
-    for (std::size_t u = 0; u < bundle.units.size(); ++u) {
+    for (const std::size_t u : units) {
         const Unit& unit = bundle.units[u];
         for (std::size_t m = 0; m < m_context.modes.size() && !unit.columns.empty(); ++m) {
             std::string missing;
@@ -220,6 +232,10 @@ void Computation::finishBundle(RunContext& run, std::size_t index, std::vector<U
         }
         states[u] = {};
     }
+}
+
+void Computation::finishBundle(std::size_t index) {
+    const Bundle& bundle = m_bundles[index];
     const bool last =
         index + 1 == m_bundles.size() || m_bundles[index + 1].layerRow != bundle.layerRow;
     if (last) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/Run.h"
 #include "engine/Tiles.h"
 
 #include <algorithm>
@@ -12,17 +13,32 @@ std::int64_t sampleCount(const Context& c, std::size_t task, const Need& need) {
     return static_cast<std::int64_t>(need.all ? t.all.size() : t.selected.size());
 }
 
-/// Bytes that one parameter takes in a tile, all samples and quantities.
-std::int64_t bytesPerNumber(const Context& c, const BundleParameter& p) {
+/// Bytes that one parameter takes in a tile of this shape, all samples and quantities.
+std::int64_t bytesPerNumber(const Context& c, const BundleParameter& p, const dump::Region& shape) {
     const Needs needs = needsOf(c, p);
     std::int64_t bytes = 0;
     for (std::size_t t = 0; t < 2; ++t) {
         for (std::size_t q = 0; q < 2; ++q) {
-            if (needs[t][q].used) {
-                const DType type =
-                    c.source->nativeType(*c.tasks[t].task, *p.entries[t], static_cast<Quantity>(q));
-                bytes +=
-                    sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
+            if (!needs[t][q].used) {
+                continue;
+            }
+            const dump::TaskInfo& task = *c.tasks[t].task;
+            const dump::ParameterEntry& entry = *p.entries[t];
+            const DType type = c.source->nativeType(task, entry, static_cast<Quantity>(q));
+            bytes += sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
+            if (static_cast<Quantity>(q) == Quantity::gradients &&
+                c.source->hasFactors(task, entry)) {
+                // The factors stay beside what is rebuilt from them.
+                const auto lengths = c.source->factorLengths(task, entry);
+                std::int64_t tokens = 0;
+                for (const std::int64_t s :
+                     needs[t][q].all ? c.tasks[t].all : c.tasks[t].selected) {
+                    tokens += lengths[static_cast<std::size_t>(s)];
+                }
+                const auto types = c.source->factorTypes(task, entry);
+                const auto width =
+                    static_cast<std::int64_t>(std::max(dtypeSize(types[0]), dtypeSize(types[1])));
+                bytes += tokens * (shape.rows + shape.columns) * width / shape.count() + 1;
             }
         }
     }
@@ -123,7 +139,11 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
     plan.passes = c.profile() ? 3 : 2;
     for (std::size_t b = 0; b < bundles.size(); ++b) {
         const Bundle& bundle = bundles[b];
-        const std::int64_t bytes = bytesPerNumber(c, bundle.parameters[0]);
+        const dump::Region& typical = bundle.units.front().parts[0].rect;
+        const std::int64_t bytes = bytesPerNumber(c, bundle.parameters[0], typical);
+        // Sums of all pairs, once per thread's and once per slice's own.
+        const std::int64_t sums = static_cast<std::int64_t>(
+            c.modes.size() * pairCount(c, c.profile()) * 2 * sizeof(double));
         const auto finish = [&](std::vector<std::size_t> units) {
             Group g;
             g.bundle = b;
@@ -131,17 +151,17 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
             std::int64_t total = 0;
             for (std::size_t p = 0; p < bundle.parameters.size(); ++p) {
                 for (const dump::Region& r : regionsOf(bundle, g.units, p)) {
-                    total += r.count() * bytesPerNumber(c, bundle.parameters[p]);
+                    total += r.count() * bytesPerNumber(c, bundle.parameters[p], r);
                 }
             }
             g.bytes = total;
             g.resident = total <= half || total <= tileBudget - comfortable;
             for (std::size_t p = 0; p < bundle.parameters.size(); ++p) {
-                const std::int64_t numbers =
-                    g.resident ? comfortable / bytesPerNumber(c, bundle.parameters[p])
-                               : half / bytesPerNumber(c, bundle.parameters[p]);
-                addTiles(regionsOf(bundle, g.units, p), p, std::max<std::int64_t>(1, numbers),
-                         g.tiles);
+                for (const dump::Region& r : regionsOf(bundle, g.units, p)) {
+                    const std::int64_t numbers = (g.resident ? comfortable : half) /
+                                                 bytesPerNumber(c, bundle.parameters[p], r);
+                    addTiles({r}, p, std::max<std::int64_t>(1, numbers), g.tiles);
+                }
             }
             plan.readBytes += total * (g.resident ? 1 : plan.passes);
             plan.groups.push_back(std::move(g));
@@ -151,7 +171,14 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
             order[u] = u;
         }
         if (!wholeRows(bundle)) {
-            finish(order); // columns: every row is read once for all heads
+            // Columns: every row is read once for all heads, as far as their sums fit.
+            const auto most = static_cast<std::size_t>(
+                std::max<std::int64_t>(1, half / std::max<std::int64_t>(1, sums)));
+            for (std::size_t u = 0; u < order.size(); u += most) {
+                finish({order.begin() + static_cast<std::ptrdiff_t>(u),
+                        order.begin() +
+                            static_cast<std::ptrdiff_t>(std::min(order.size(), u + most))});
+            }
             continue;
         }
         std::sort(order.begin(), order.end(), [&](std::size_t x, std::size_t y) {
@@ -160,7 +187,7 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
         std::vector<std::size_t> units;
         std::int64_t size = 0;
         for (const std::size_t u : order) {
-            const std::int64_t own = bundle.units[u].size * bytes;
+            const std::int64_t own = bundle.units[u].size * bytes + sums;
             if (!units.empty() && size + own > std::min(half, comfortable)) {
                 finish(std::move(units));
                 units.clear();

@@ -114,32 +114,35 @@ std::vector<Reference::Place> Reference::places(Block block, std::int64_t layer,
     if (!in(0, weight) || !in(1, weight)) {
         return out;
     }
-    const StoredParameter& p = m_case.source.parameters[0].at(weight);
+    const auto both = [&](const std::string& name) {
+        return std::array{&m_case.source.parameters[0].at(name),
+                          &m_case.source.parameters[1].at(name)};
+    };
+    const StoredParameter& p = *both(weight)[0];
     const std::int64_t other = columns ? p.rows : p.columns;
+    const std::array<const StoredParameter*, 2> stored = both(weight);
     for (std::int64_t k = first; k < first + width; ++k) {
         for (std::int64_t m = 0; m < other; ++m) {
             const std::int64_t index = columns ? m * p.columns + k : k * p.columns + m;
-            out.push_back({weight, static_cast<std::size_t>(index), row, width * other});
+            out.push_back({weight, stored, static_cast<std::size_t>(index), row, width * other});
         }
     }
     const std::string bias = stem + ".bias";
     if (m_case.request.includeBias && block != Block::O && in(0, bias) && in(1, bias)) {
         for (std::int64_t k = first; k < first + width; ++k) {
-            out.push_back({bias, static_cast<std::size_t>(k), row, width});
+            out.push_back({bias, both(bias), static_cast<std::size_t>(k), row, width});
         }
     }
     return out;
 }
 
 double Reference::gradient(int task, const Place& p, std::size_t sample) const {
-    const StoredParameter& s =
-        m_case.source.parameters[static_cast<std::size_t>(task)].at(p.parameter);
+    const StoredParameter& s = *p.numbers[static_cast<std::size_t>(task)];
     return s.rebuilt.at(sample * static_cast<std::size_t>(s.rows * s.columns) + p.index);
 }
 
 double Reference::contribution(int task, const Place& p, std::size_t sample) const {
-    const StoredParameter& s =
-        m_case.source.parameters[static_cast<std::size_t>(task)].at(p.parameter);
+    const StoredParameter& s = *p.numbers[static_cast<std::size_t>(task)];
     if (!s.contributions.values.empty()) {
         return s.contributions.values.at(sample * static_cast<std::size_t>(s.rows * s.columns) +
                                          p.index);
@@ -149,8 +152,7 @@ double Reference::contribution(int task, const Place& p, std::size_t sample) con
 }
 
 double Reference::absolute(int task, const Place& p, std::size_t sample) const {
-    const StoredParameter& s =
-        m_case.source.parameters[static_cast<std::size_t>(task)].at(p.parameter);
+    const StoredParameter& s = *p.numbers[static_cast<std::size_t>(task)];
     if (!s.rebuilt.empty()) {
         return std::abs(gradient(task, p, sample));
     }

@@ -26,6 +26,7 @@ class Reference {
   private:
     struct Place {
         std::string parameter;
+        std::array<const StoredParameter*, 2> numbers; ///< per task
         std::size_t index;
         std::int64_t headRow;  ///< row in a reduced Fisher of a fused matrix
         std::int64_t partSize; ///< numbers of this head in this parameter
