@@ -83,7 +83,8 @@ struct StatisticsCall {
     SampleStatistics* out = nullptr; ///< [tile.samples], overwritten
 };
 
-/// fisher[k] += Σ_u weights[u] · transform(v_{u,k}): both estimators are such sums.
+/// fisher[k] += Σ_u weights[u] · transform(v_{u,k}): both estimators are such sums. The targets of
+/// the calls in one list must not overlap.
 /// All values ≥ 0; relative accuracy 1e-6.
 struct FisherCall {
     const Tile* tile = nullptr;

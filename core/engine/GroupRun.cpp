@@ -426,8 +426,11 @@ void GroupRun::addFisher(const ActiveTile& tile) {
                              scales.back().data(), weights.back().data(),
                              state.fisher.structural.data() + tile.views[v].offset});
         }
+        // Task by task: both add to the same sums, and a backend may run the calls of one list at
+        // the same time.
+        m_run.backend.fisher(calls, m_run.job);
+        calls.clear();
     }
-    m_run.backend.fisher(calls, m_run.job);
 }
 
 void GroupRun::makeWeights() {
