@@ -273,7 +273,7 @@ int main(int argc, char** argv) {
         }
     } else {
         add({"gpt2-small f16", DType::f16});
-        for (const int tiles : {96, 128, 154, 192, 256}) {
+        for (const int tiles : {128, 192}) {
             Case c{"  tiles per item " + std::to_string(tiles), DType::f16};
             c.tilesPerItem = tiles;
             add(c);

@@ -74,6 +74,9 @@ int main(int argc, char** argv) try {
         std::map<std::string, std::shared_ptr<const engine::Scores>> first;
         std::unique_ptr<engine::GradientSource> source; // the last device's serves all of them
         for (const std::string& device : devices) {
+            if (!factored && source) {
+                break; // capturing costs the same as factored
+            }
             collect::CollectRequest request;
             request.model = argv[1];
             request.tasks = {{"a", argv[2]}, {"b", argv[3]}};
