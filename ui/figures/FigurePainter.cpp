@@ -6,6 +6,7 @@
 #include <QCoreApplication>
 #include <QFontDatabase>
 #include <QFontMetricsF>
+#include <QMarginsF>
 #include <QPainter>
 
 #include <algorithm>
@@ -79,6 +80,7 @@ Grid makeGrid(const FigureSpec& spec, const QRectF& area, const PlotStyle& style
     // First with equal slots, to know what the labels of each row and column need.
     std::vector<double> left(static_cast<std::size_t>(g.columns)), right(left);
     std::vector<double> top(static_cast<std::size_t>(g.rows)), bottom(top);
+    std::vector<QMarginsF> own; // of each panel's labels
     for (int n = 0; n < count; ++n) {
         HeatmapData d = spec.panels[static_cast<std::size_t>(n)];
         const auto r = static_cast<std::size_t>(n / g.columns);
@@ -91,6 +93,8 @@ Grid makeGrid(const FigureSpec& spec, const QRectF& area, const PlotStyle& style
         }
         const QRectF bounds(QPointF(0, 0), slot);
         const HeatmapLayout l = layoutHeatmap(d, bounds, style, options);
+        own.emplace_back(l.room.left(), l.room.top(), bounds.right() - l.room.right(),
+                         bounds.bottom() - l.room.bottom());
         left[c] = std::max(left[c], l.room.left());
         if (spec.panelLetters && count > 1) { // room for the letter before the title
             left[c] = std::max(left[c], QFontMetricsF(style.titleFont).horizontalAdvance(u'm') +
@@ -121,7 +125,10 @@ Grid makeGrid(const FigureSpec& spec, const QRectF& area, const PlotStyle& style
             const auto ur = static_cast<std::size_t>(r);
             const QRectF slotRect(x, y, left[uc] + width + right[uc],
                                   top[ur] + height + bottom[ur]);
-            HeatmapLayout l = layoutHeatmap(g.data[n], slotRect, style, options);
+            // A panel that needs less room for labels than its neighbours is no larger for it.
+            const QMarginsF spare = QMarginsF(left[uc], top[ur], right[uc], bottom[ur]) - own[n];
+            HeatmapLayout l =
+                layoutHeatmap(g.data[n], slotRect.marginsRemoved(spare), style, options);
             g.letters.emplace_back(x, y, left[uc], top[ur]);
             g.right = std::max(g.right, l.plot.right() + (slotRect.right() - l.room.right()));
             rowHeight = std::max(rowHeight, l.plot.bottom() + bottom[ur] - y);

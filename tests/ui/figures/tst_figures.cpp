@@ -14,6 +14,7 @@
 #include <QTemporaryDir>
 #include <QTest>
 
+#include <algorithm>
 #include <set>
 
 using namespace qkov::ui;
@@ -97,6 +98,7 @@ class TestFigures : public QObject {
     void formats();
     void sizes();
     void screenAndPaperAgree();
+    void panelsHaveOneSize();
 
   private:
     QTemporaryDir m_dir;
@@ -471,6 +473,36 @@ void TestFigures::screenAndPaperAgree() {
         }
     }
     QVERIFY(seen == wanted);
+}
+
+/// Titles and labels of the edge panels take room from all, not only from themselves.
+void TestFigures::panelsHaveOneSize() {
+    FigureSpec spec = sampleBlocks(6, 8);
+    spec.range.kind = RangeOptions::Kind::given;
+    spec.range.low = 0;
+    spec.range.high = 1;
+    for (std::size_t n = 0; n < spec.panels.size(); ++n) {
+        HeatmapData& d = spec.panels[n];
+        d.states.clear();
+        d.marks.clear();
+        d.values.assign(d.values.size(), 0.2 + 0.2 * double(n));
+    }
+    const QImage image = renderFigure(spec, 200);
+    const auto scales = spec.scales();
+    std::vector<int> areas;
+    for (std::size_t n = 0; n < spec.panels.size(); ++n) {
+        const QRgb colour = scales[n].color(0.2 + 0.2 * double(n));
+        int area = 0;
+        for (int y = 0; y < image.height(); ++y) {
+            for (int x = 0; x < image.width(); ++x) {
+                area += image.pixel(x, y) == colour ? 1 : 0;
+            }
+        }
+        areas.push_back(area);
+    }
+    const auto [least, most] = std::minmax_element(areas.begin(), areas.end());
+    QVERIFY2(*least > 10000 && *most < *least * 1.01,
+             qPrintable(QStringLiteral("%1 to %2 pixels").arg(*least).arg(*most)));
 }
 
 QTEST_MAIN(TestFigures)
