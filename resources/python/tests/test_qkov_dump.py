@@ -132,6 +132,39 @@ def test_left_padding_is_the_same():
     assert torch.allclose(left.grad_output[0][mask[0].bool()], plain.grad_output[0], atol=1e-6)
 
 
+def test_rotary_scalings_that_see_the_batch():
+    from transformers import LlamaConfig
+    from qkov_dump.cli import _depends_on_batch
+    assert _depends_on_batch(LlamaConfig(rope_scaling={"rope_type": "dynamic", "factor": 2.0}))
+    assert not _depends_on_batch(LlamaConfig(rope_scaling={"rope_type": "linear", "factor": 2.0}))
+    assert not _depends_on_batch(LlamaConfig()) and not _depends_on_batch(gpt2().config)
+
+
+def test_command():
+    """qkov-dump collect on a saved model: the same losses as the model's own."""
+    from qkov_dump.cli import main
+    with tempfile.TemporaryDirectory() as folder:
+        model = llama()
+        model.save_pretrained(folder)
+        ids = [s.tolist() for s in samples(5)]
+        path, out = os.path.join(folder, "a.jsonl"), os.path.join(folder, "dump.h5")
+        with open(path, "w") as f:
+            for k, i in enumerate(ids):
+                f.write(json.dumps({"id": f"s{k}", "input_ids": i, "group": "g", "text": "x"}) + "\n")
+        assert main(["collect", "--model", folder, "--task", f"a={path}", "--out", out, "--dtype", "f32", "--batch-size", "3"]) == 0
+        with h5py.File(out) as f:
+            losses = f["tasks/a/samples/loss"][:]
+            assert [x.decode() for x in f["tasks/a/samples/id"][:]] == ["s0", "s1", "s2", "s3"]
+        for i, loss in zip(ids, losses):
+            t = torch.tensor([i])
+            assert abs(model(t, labels=t).loss.item() - loss) <= 1e-5 * loss
+        os.unlink(out)
+        with open(path, "a") as f:
+            f.write("{broken\n")
+        assert main(["collect", "--model", folder, "--task", f"a={path}", "--out", out]) == 3
+        assert not os.path.exists(out)
+
+
 def test_refusals():
     model = gpt2()
     with tempfile.TemporaryDirectory() as folder:

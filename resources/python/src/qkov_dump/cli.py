@@ -34,6 +34,12 @@ def _samples(path, tokenizer, limit, max_tokens):
                 return
 
 
+def _depends_on_batch(config):
+    """Rotary scalings that look at the batch's length, so that padding changes what a sample gets."""
+    scaling = getattr(config, "rope_scaling", None) or {}
+    return scaling.get("rope_type", scaling.get("type")) in ("dynamic", "longrope", "su")
+
+
 def _collect(args):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -51,6 +57,10 @@ def _collect(args):
     except Exception:  # no tokenizer: samples must bring input_ids
         tokenizer = None
     recorder = Recorder(model, args.parameter or None)
+    if _depends_on_batch(model.config) and args.batch_size > 1:
+        print("this model's rotary positions depend on the longest sample of a batch: one sample at a time",
+              file=sys.stderr)
+        args.batch_size = 1
     with DumpWriter(args.out, info, args.storage, args.dtype, args.include_bias) as dump:
         for spec in args.task:
             name, _, path = spec.partition("=")
