@@ -70,7 +70,13 @@ struct CellScatter::Private {
             }
         }
         graph->setData(x, y);
-        plot->replot(QCustomPlot::rpQueuedReplot);
+        queueReplot();
+    }
+    /// Before it is shown there is nothing to draw on; showing draws.
+    void queueReplot() const {
+        if (plot->isVisible()) {
+            plot->replot(QCustomPlot::rpQueuedReplot);
+        }
     }
     void restyle(const CellScatter* widget);
     void rescale();
@@ -84,6 +90,7 @@ CellScatter::CellScatter(QWidget* parent)
     layout->setContentsMargins(0, 0, 0, 0);
     d->plot = new QCustomPlot;
     d->plot->setFocusPolicy(Qt::NoFocus);
+    d->plot->setMinimumSize(40, 40); // it cannot draw on nothing
     d->plot->setMouseTracking(true);
     d->plot->installEventFilter(this);
     layout->addWidget(d->plot);
@@ -98,7 +105,7 @@ CellScatter::CellScatter(QWidget* parent)
     QCPAxis* axes[] = {d->plot->xAxis, d->plot->yAxis};
     for (int n = 0; n < 2; ++n) {
         d->tickers[n] = QSharedPointer<Ticker>::create();
-        d->tickers[n]->setTickCount(4);
+        d->tickers[n]->setTickCount(5);
         axes[n]->setTicker(d->tickers[n]);
         axes[n]->setSubTicks(false);
         axes[n]->grid()->setZeroLinePen(Qt::NoPen);
@@ -197,7 +204,7 @@ void CellScatter::setAxisTitles(const QString& x, const QString& y) {
     d->plot->xAxis->setLabel(x);
     d->plot->yAxis->setLabel(y);
     setAccessibleName(tr("%1 against %2").arg(y, x));
-    d->plot->replot(QCustomPlot::rpQueuedReplot);
+    d->queueReplot();
 }
 
 void CellScatter::setHighlighted(std::optional<int> id) {
@@ -294,7 +301,7 @@ bool CellScatter::eventFilter(QObject* watched, QEvent* event) {
 void CellScatter::changeEvent(QEvent* event) {
     if (event->type() == QEvent::PaletteChange || event->type() == QEvent::FontChange) {
         d->restyle(this);
-        d->plot->replot(QCustomPlot::rpQueuedReplot);
+        d->queueReplot();
     }
     QWidget::changeEvent(event);
 }
@@ -330,13 +337,13 @@ void CellScatter::keyPressEvent(QKeyEvent* event) {
 void CellScatter::focusInEvent(QFocusEvent* event) {
     if (event->reason() != Qt::MouseFocusReason) {
         d->plot->axisRect()->setBackground(QBrush(Palette::current(this).selection));
-        d->plot->replot(QCustomPlot::rpQueuedReplot);
+        d->queueReplot();
     }
 }
 
 void CellScatter::focusOutEvent(QFocusEvent*) {
     d->plot->axisRect()->setBackground(Qt::NoBrush);
-    d->plot->replot(QCustomPlot::rpQueuedReplot);
+    d->queueReplot();
 }
 
 } // namespace qkov::ui

@@ -213,7 +213,7 @@ QSize HeatmapView::sizeHint() const {
 
 QSize HeatmapView::minimumSizeHint() const {
     const int line = fontMetrics().height();
-    return {6 * line + 40, 5 * line + 40};
+    return {4 * line + 30, 4 * line + 30};
 }
 
 QRectF HeatmapView::Private::clampedRange(QRectF r) const {

@@ -24,6 +24,7 @@ struct Palette {
     QColor selection;  ///< background of selected rows; text on it ≥ 4.5 : 1
     QColor warning;    ///< as text on window and card: ≥ 4.5 : 1
     QColor error;      ///< as text on window and card: ≥ 4.5 : 1
+    QColor good;       ///< passed; as text on window and card: ≥ 4.5 : 1
     QColor missing;    ///< background of hatched cells
     QColor hatch;      ///< their lines
 

@@ -203,7 +203,7 @@ void TestPlotDrawing::paletteContrast() {
     for (const Palette* p : {&Palette::light(), &Palette::night(), &Palette::paper()}) {
         for (const QColor& background : {p->window, p->card}) {
             QVERIFY(contrastRatio(p->text, background) >= 7);
-            for (const QColor& c : {p->mutedText, p->accent, p->warning, p->error}) {
+            for (const QColor& c : {p->mutedText, p->accent, p->warning, p->error, p->good}) {
                 QVERIFY2(contrastRatio(c, background) >= 4.5,
                          qPrintable(c.name() + " on " + background.name()));
             }
