@@ -2,6 +2,7 @@
 #include "dump/Contents.h"
 
 #include "dump/DumpImpl.h"
+#include "dump/Probe.h"
 #include "model/Checkpoint.h"
 
 namespace qkov::dump {
@@ -58,6 +59,10 @@ ParameterList listParameters(const std::filesystem::path& path) {
         }
         return list;
     }
+    probe(path, [&] {
+        model::ModelShape lost;
+        listDump(path, lost);
+    });
     for (const auto& [name, shape] : listDump(path, list.model)) {
         list.parameters.push_back({name, shape});
     }

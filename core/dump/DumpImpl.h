@@ -38,8 +38,9 @@ struct DumpReader::Impl {
     /// still opened; null: the first problem is thrown.
     std::vector<std::string>* problems = nullptr;
 
-    /// Reads and checks the whole structure.
+    /// Reads and checks the whole structure, first in a process that may crash (probe()).
     void open(const std::string& layoutJson);
+    void openHere(const std::string& layoutJson);
     /// Runs body; its InputError is thrown on, or noted under `problems`. True if it went well.
     template <class Body>
     bool attempt(Body&& body) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Structure of a dump: what is there, and whether it fits together.
 #include "dump/DumpImpl.h"
+#include "dump/Probe.h"
 #include "dump/SampleTable.h"
 #include "dump/StorageCheck.h"
 #include "model/ModelConfig.h"
@@ -475,6 +476,17 @@ std::map<std::string, h5::Dims> listDump(const std::filesystem::path& file,
 }
 
 void DumpReader::Impl::open(const std::string& layoutJson) {
+    probe(file, [&] {
+        std::vector<std::string> lost;
+        DumpReader::Impl trial;
+        trial.file = file;
+        trial.problems = problems ? &lost : nullptr;
+        trial.openHere(layoutJson);
+    });
+    openHere(layoutJson);
+}
+
+void DumpReader::Impl::openHere(const std::string& layoutJson) {
     const h5::Lock lock;
     root = h5::openFile(file);
     checkFormat(root);

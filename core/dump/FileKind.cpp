@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "dump/DumpReader.h"
 #include "dump/Hdf5.h"
+#include "dump/Probe.h"
 
 namespace qkov::dump {
 namespace fs = std::filesystem;
@@ -47,15 +48,20 @@ FileKind detectFileKind(const fs::path& path) {
                                  : "is not a file this program reads",
                          path, {}, pickled ? "convert it with the Python exporter" : accepted);
     }
-    const h5::Object root = h5::openFile(path);
-    const auto format = root.stringAttribute("format").value_or("");
+    std::string format;
+    const auto read = [&] {
+        const h5::Object root = h5::openFile(path);
+        format = root.stringAttribute("format").value_or("");
+    };
+    probe(path, read);
+    read();
     if (format == "qkov-dump") {
         return FileKind::dump;
     }
     if (format == "qkov-results") {
         return FileKind::results;
     }
-    root.fail("is an HDF5 file, but neither a dump nor a results file", accepted);
+    throw InputError("is an HDF5 file, but neither a dump nor a results file", path, {}, accepted);
 }
 
 } // namespace qkov::dump

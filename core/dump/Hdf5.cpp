@@ -9,11 +9,13 @@
 namespace qkov::h5 {
 namespace {
 
-std::recursive_mutex& mutex() {
-    // Never destroyed: handles in static objects may close late.
+/// Never destroyed: handles in static objects may close late.
+std::recursive_mutex*& mutexSlot() {
     static auto* m = new std::recursive_mutex;
-    return *m;
+    return m;
 }
+
+std::recursive_mutex& mutex() { return *mutexSlot(); }
 
 constexpr std::size_t maxAttributeBytes = std::size_t(64) << 20;
 constexpr std::int64_t maxAttributeElements = 1 << 20;
@@ -147,6 +149,8 @@ Lock::Lock()
     }();
     (void)silenced;
 }
+
+void Lock::renewInChild() { mutexSlot() = new std::recursive_mutex; }
 
 Handle::Handle(Handle&& other) noexcept
     : m_id(std::exchange(other.m_id, -1))

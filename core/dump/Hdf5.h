@@ -21,6 +21,8 @@ namespace qkov::h5 {
 class Lock {
   public:
     Lock();
+    /// In a forked child whose parent held the lock: that belongs to a thread the child hasn't.
+    static void renewInChild();
 
   private:
     std::unique_lock<std::recursive_mutex> m_lock;
