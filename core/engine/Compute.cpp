@@ -320,7 +320,7 @@ std::int64_t resultBytes(const Context& c, bool pooledPairs) {
 }
 
 std::int64_t tileBudget(const Context& c, const Backend& backend) {
-    // Fisher, weights and sums take about what is left.
+    // Fisher, weights, sums and buffers kept for the next tiles take about what is left.
     const std::int64_t left = c.request.memoryBudget - resultBytes(c, c.profile());
     return backend.tileBytes(std::max<std::int64_t>(left / 2, 1024));
 }

@@ -27,11 +27,11 @@ double coreRate() {
     const std::vector<float> a(static_cast<std::size_t>(n * depth), 1.0f);
     std::vector<double> c(static_cast<std::size_t>(n * n));
     const cpu::Kernels& k = cpu::kernels();
-    k.products(a.data(), n, a.data(), n, depth, c.data(), n);
+    k.products(a.data(), n, a.data(), n, depth, c.data(), n, {});
     int rounds = 0;
     const auto start = Clock::now();
     while (since(start) < 0.01) {
-        k.products(a.data(), n, a.data(), n, depth, c.data(), n);
+        k.products(a.data(), n, a.data(), n, depth, c.data(), n, {});
         ++rounds;
     }
     return 2.0 * double(n * n * depth) * rounds / since(start);
@@ -101,7 +101,8 @@ Explanation explain(const GradientSource& source, const ScoreRequest& request,
     const auto scored =
         static_cast<double>(context.tasks[0].selected.size() * context.tasks[1].selected.size());
     e.flops = 2.0 * scored * double(e.parameters) * double(nModes);
-    e.peakBytes = e.tileBytes + e.resultBytes + working;
+    const std::int64_t kept = std::min(request.memoryBudget / 5, e.tileBytes / 2);
+    e.peakBytes = e.tileBytes + kept + e.resultBytes + working;
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
     const double compute = e.flops / (coreRate() * threads);
     const double read = readRate(context, bundles, plan);

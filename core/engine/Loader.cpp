@@ -25,9 +25,9 @@ BufferPool::Buffer BufferPool::take(std::size_t bytes) {
     if (best != m_free.end() && best->capacity <= 2 * bytes + 65536) {
         Buffer buffer = std::move(*best);
         m_free.erase(best);
+        m_bytes -= buffer.capacity;
         return buffer;
     }
-    m_free.clear(); // sizes have changed: what is kept is no longer of use
     // Large pages: samples lie far apart, and small pages would miss the TLB at every run.
     constexpr std::size_t page = std::size_t(2) << 20;
     const std::size_t align = bytes >= page ? page : 64;
@@ -49,14 +49,22 @@ BufferPool::Buffer BufferPool::take(std::size_t bytes) {
 void BufferPool::give(Buffer buffer) {
     if (buffer.data) {
         const std::lock_guard lock(m_mutex);
+        m_bytes += buffer.capacity;
         m_free.push_back(std::move(buffer));
+        // The longest unused go first: their size may not come again.
+        while (m_bytes > m_limit) {
+            m_bytes -= m_free.front().capacity;
+            m_free.erase(m_free.begin());
+        }
     }
 }
 
 Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job)
     : m_context(context)
     , m_bundles(bundles)
-    , m_job(job) {}
+    , m_job(job)
+    , m_pool(
+          static_cast<std::size_t>(std::max<std::int64_t>(0, context.request.memoryBudget / 5))) {}
 
 Loader::~Loader() {
     if (m_next.valid()) {

@@ -134,7 +134,7 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
     Plan plan;
     // Large enough for efficient reads and products, small enough for the reader to keep ahead and
     // for results to appear early.
-    constexpr std::int64_t comfortable = std::int64_t(192) << 20;
+    constexpr std::int64_t comfortable = std::int64_t(64) << 20;
     const std::int64_t half = std::max<std::int64_t>(tileBudget / 2, 1);
     plan.passes = c.profile() ? 3 : 2;
     for (std::size_t b = 0; b < bundles.size(); ++b) {

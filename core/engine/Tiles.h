@@ -58,12 +58,17 @@ class BufferPool {
         std::unique_ptr<std::byte[], Free> data;
         std::size_t capacity = 0;
     };
+    /// @param limit most bytes kept for later
+    explicit BufferPool(std::size_t limit)
+        : m_limit(limit) {}
     Buffer take(std::size_t bytes);
     void give(Buffer buffer);
 
   private:
     std::mutex m_mutex;
-    std::vector<Buffer> m_free;
+    std::vector<Buffer> m_free; ///< longest unused first
+    std::size_t m_bytes = 0;    ///< of these
+    std::size_t m_limit;
 };
 
 /// One quantity of one task over a tile's region.

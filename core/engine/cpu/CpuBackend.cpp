@@ -33,6 +33,9 @@ constexpr std::int64_t exactRebuild = 4096;
 struct CpuTile final : Tile {
     const char* values = nullptr;
     std::vector<float> rebuilt; ///< of factors
+    std::int64_t sampleBytes() const {
+        return rows * columns * static_cast<std::int64_t>(dtypeSize(dtype));
+    }
     const char* at(std::int64_t sample, std::int64_t row, std::int64_t column) const {
         return values + ((sample * rows + row) * columns + column) *
                             static_cast<std::int64_t>(dtypeSize(dtype));
@@ -188,9 +191,9 @@ std::unique_ptr<Tile> CpuBackend::load(const FactorData& data, const Job& job) {
             job.checkCancelled();
             const std::int64_t n = std::min(step, data.offsets[s + 1] - t);
             m_kernels.pack(rowFactor.at(t), rowFactor.type, n * data.rows, 1, identity, nullptr,
-                           rows);
+                           rows, 0);
             m_kernels.pack(columnFactor.at(t), columnFactor.type, n * data.columns, 1, identity,
-                           nullptr, columns);
+                           nullptr, columns, 0);
             if (exact.empty()) {
                 m_kernels.outer(rows, data.rows, data.rows, columns, data.columns, data.columns, n,
                                 target, data.columns);
@@ -300,7 +303,8 @@ void CpuBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
                                 std::int64_t at) {
                                 m_kernels.accumulate(tile.at(s, row, column), type, m,
                                                      call.scales[s], changeNumber(call.transform),
-                                                     weight, sum + (at - k));
+                                                     weight, sum + (at - k),
+                                                     2 * tile.sampleBytes());
                             });
                 }
                 for (std::int64_t i = 0; i < count; ++i) {
@@ -378,6 +382,11 @@ void CpuBackend::scoreItem(const ScoreCall& call, const Item& item, std::int64_t
     const auto nB = static_cast<std::int64_t>(call.samplesB.size());
     float* a = worker.a.reserve(nA * depth);
     float* b = worker.b.reserve(nB * depth);
+    // Where a part's numbers lie together, the next chunk is fetched during this one's products.
+    const bool together =
+        call.partA.columns == tileA.columns && call.partB.columns == tileB.columns;
+    bool fetched = false;
+    std::vector<const char*> next;
 
     const auto packSide = [&](const CpuTile& tile, const TilePart& part,
                               std::span<const std::int32_t> samples, const double* scales,
@@ -391,7 +400,8 @@ void CpuBackend::scoreItem(const ScoreCall& call, const Item& item, std::int64_t
                     [&](std::int64_t r, std::int64_t column, std::int64_t n, std::int64_t at) {
                         m_kernels.pack(tile.at(samples[i], r, column), type, n, scales[i],
                                        changeNumber(transform),
-                                       weights != nullptr ? weights + at : nullptr, row + (at - k));
+                                       weights != nullptr ? weights + at : nullptr, row + (at - k),
+                                       fetched ? 0 : 2 * tile.sampleBytes());
                     });
             std::fill(row + count, row + padded, 0.0f);
         }
@@ -407,8 +417,27 @@ void CpuBackend::scoreItem(const ScoreCall& call, const Item& item, std::int64_t
             const float* weights = call.weights[m];
             packSide(tileA, call.partA, call.samplesA, call.scaleA, call.transformA, weights, k,
                      count, a);
+            cpu::Ahead ahead;
+            if (together && m + 1 == call.weights.size() && k + depth < item.end) {
+                next.clear();
+                const auto add = [&](const CpuTile& tile, const TilePart& part,
+                                     std::span<const std::int32_t> samples) {
+                    for (const std::int32_t s : samples) {
+                        next.push_back(tile.at(s, part.row, k + depth));
+                    }
+                    const auto width = static_cast<std::int64_t>(dtypeSize(tile.dtype));
+                    const std::int64_t bytes = std::min(depth, item.end - k - depth) * width;
+                    ahead.lines = std::max(ahead.lines, (bytes + 63) / 64);
+                };
+                add(tileB, call.partB, call.samplesB);
+                add(tileA, call.partA, call.samplesA);
+                ahead.runs = next.data();
+                ahead.count = static_cast<std::int64_t>(next.size());
+            }
             m_kernels.products(a, nA, b, nB, padded,
-                               worker.scores.data() + static_cast<std::int64_t>(m) * nA * nB, nB);
+                               worker.scores.data() + static_cast<std::int64_t>(m) * nA * nB, nB,
+                               ahead);
+            fetched = ahead.count > 0;
             const float* here = weights != nullptr ? weights + k : nullptr;
             if (call.normsB != nullptr) {
                 for (std::int64_t j = 0; j < nB; ++j) {

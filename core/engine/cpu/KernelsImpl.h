@@ -50,8 +50,8 @@ constexpr int sizeOf(int type) {
     return type == f64 ? 8 : type == f32 ? 4 : 2;
 }
 
-/// Runs are short and a sample's next one comes only after all other samples', which no hardware
-/// prefetcher foresees: each run asks for its successor. An address past the data does no harm.
+/// Runs are short and far apart, which no hardware prefetcher foresees. An address past the data
+/// does no harm.
 inline void prefetch(const char* p) {
     __builtin_prefetch(p, 0, 2);
 }
@@ -143,6 +143,7 @@ struct Pack {
     double scale;
     const float* weights;
     float* target;
+    int64_t ahead;
 
     template <int type, int change>
     void run() const {
@@ -150,14 +151,14 @@ struct Pack {
         const int64_t whole = n - n % lanes;
         if (weights != nullptr) {
             for (int64_t i = 0; i < whole; i += lanes) {
-                prefetch(source + (i + n) * sizeOf(type));
+                prefetch(source + i * sizeOf(type) + ahead);
                 storeAs(target + i,
                         changed<change>(load<type>(source + i * sizeOf(type), s, scale)) *
                             loadAs<V>(weights + i));
             }
         } else {
             for (int64_t i = 0; i < whole; i += lanes) {
-                prefetch(source + (i + n) * sizeOf(type));
+                prefetch(source + i * sizeOf(type) + ahead);
                 storeAs(target + i,
                         changed<change>(load<type>(source + i * sizeOf(type), s, scale)));
             }
@@ -175,8 +176,9 @@ struct Pack {
 };
 
 void pack(const void* source, int type, int64_t n, double scale, int change, const float* weights,
-          float* target) {
-    dispatch(type, change, Pack{static_cast<const char*>(source), n, scale, weights, target});
+          float* target, int64_t ahead) {
+    dispatch(type, change,
+             Pack{static_cast<const char*>(source), n, scale, weights, target, ahead});
 }
 
 struct Accumulate {
@@ -185,6 +187,7 @@ struct Accumulate {
     double scale;
     float weight;
     float* target;
+    int64_t ahead;
 
     template <int type, int change>
     void run() const {
@@ -192,7 +195,7 @@ struct Accumulate {
         const V w = splat(weight);
         const int64_t whole = n - n % lanes;
         for (int64_t i = 0; i < whole; i += lanes) {
-            prefetch(source + (i + n) * sizeOf(type));
+            prefetch(source + i * sizeOf(type) + ahead);
             storeAs(target + i,
                     loadAs<V>(target + i) +
                         changed<change>(load<type>(source + i * sizeOf(type), s, scale)) * w);
@@ -208,8 +211,9 @@ struct Accumulate {
 };
 
 void accumulate(const void* source, int type, int64_t n, double scale, int change, float weight,
-                float* target) {
-    dispatch(type, change, Accumulate{static_cast<const char*>(source), n, scale, weight, target});
+                float* target, int64_t ahead) {
+    dispatch(type, change,
+             Accumulate{static_cast<const char*>(source), n, scale, weight, target, ahead});
 }
 
 /// As unsigned integers without the sign bit, floats sort as their values; infinities and NaNs
@@ -408,17 +412,28 @@ TileFunction tileOf(int64_t rows, int64_t columns) {
 }
 
 void products(const float* a, int64_t nA, const float* b, int64_t nB, int64_t depth, double* c,
-              int64_t ldc) {
+              int64_t ldc, const Ahead& ahead) {
     // Columns in blocks that stay in the second-level cache beside the rows.
     int64_t block = (int64_t(384) << 10) / (depth * 4);
     block -= block % tileColumns;
     block = block < tileColumns ? int64_t(tileColumns) : block;
+    const int64_t tiles = ((nA + tileRows - 1) / tileRows) * ((nB + tileColumns - 1) / tileColumns);
+    const int64_t perTile = (ahead.count * ahead.lines + tiles - 1) / tiles;
+    int64_t run = 0;
+    int64_t line = 0;
     for (int64_t j0 = 0; j0 < nB; j0 += block) {
         const int64_t j1 = j0 + block < nB ? j0 + block : nB;
         for (int64_t i = 0; i < nA; i += tileRows) {
             const int64_t rows = nA - i < tileRows ? nA - i : int64_t(tileRows);
             for (int64_t j = j0; j < j1; j += tileColumns) {
                 const int64_t columns = j1 - j < tileColumns ? j1 - j : int64_t(tileColumns);
+                for (int64_t f = 0; f < perTile && run < ahead.count; ++f) {
+                    prefetch(ahead.runs[run] + line * 64);
+                    if (++line == ahead.lines) {
+                        line = 0;
+                        ++run;
+                    }
+                }
                 tileOf(rows, columns)(a + i * depth, b + j * depth, depth, c + i * ldc + j, ldc);
             }
         }

@@ -61,9 +61,9 @@ void TestKernels::packAndAccumulate() {
                     const auto w = numbers(n, DType::f32, 5, true);
                     std::vector<float> weights(w.values.begin(), w.values.end());
                     std::vector<float> out(static_cast<std::size_t>(n) + 1, -7);
-                    k->pack(x.bytes.data(), type, n, 4, change, weights.data(), out.data());
+                    k->pack(x.bytes.data(), type, n, 4, change, weights.data(), out.data(), 64);
                     std::vector<float> sums(static_cast<std::size_t>(n), 1);
-                    k->accumulate(x.bytes.data(), type, n, 4, change, 0.5f, sums.data());
+                    k->accumulate(x.bytes.data(), type, n, 4, change, 0.5f, sums.data(), 0);
                     for (int i = 0; i < n; ++i) {
                         const auto at = static_cast<std::size_t>(i);
                         const double plain = changed(4 * x.values[at], change);
@@ -75,7 +75,7 @@ void TestKernels::packAndAccumulate() {
                                  k->name);
                     }
                     QCOMPARE(out.back(), -7.0f); // nothing past the end
-                    k->pack(x.bytes.data(), type, n, 1, change, nullptr, out.data());
+                    k->pack(x.bytes.data(), type, n, 1, change, nullptr, out.data(), 0);
                     QVERIFY(std::abs(double(out[0]) - changed(x.values[0], change)) <=
                             1e-6 * std::abs(changed(x.values[0], change)));
                 }
@@ -131,7 +131,7 @@ void TestKernels::products() {
             const std::vector<float> fa(a.values.begin(), a.values.end());
             const std::vector<float> fb(b.values.begin(), b.values.end());
             std::vector<double> c(static_cast<std::size_t>(nA * (nB + 2)), 3);
-            k->products(fa.data(), nA, fb.data(), nB, depth, c.data(), nB + 2);
+            k->products(fa.data(), nA, fb.data(), nB, depth, c.data(), nB + 2, {});
             for (int i = 0; i < nA; ++i) {
                 for (int j = 0; j < nB; ++j) {
                     double want = 3, size = 3;
@@ -193,7 +193,7 @@ void TestKernels::halfSubnormals() {
     }
     for (const Kernels* k : sets()) {
         std::vector<float> out(bits.size());
-        k->pack(bits.data(), 0, std::int64_t(bits.size()), 1024, 2, nullptr, out.data());
+        k->pack(bits.data(), 0, std::int64_t(bits.size()), 1024, 2, nullptr, out.data(), 0);
         for (std::size_t i = 0; i < bits.size(); ++i) {
             const double v = std::ldexp(double(i + 1), -24) * 1024;
             QCOMPARE(out[i], float(v * v));
