@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What is open, what is asked for, what is computed: the one state that all views follow.
+#pragma once
+
+#include "collect/Collect.h"
+#include "document/Message.h"
+#include "dump/DumpReader.h"
+#include "engine/Scores.h"
+#include "jobs/JobRunner.h"
+#include "model/Checkpoint.h"
+
+#include <QObject>
+#include <QString>
+
+#include <list>
+#include <memory>
+#include <optional>
+
+namespace qkov::ui {
+
+class Selection;
+
+class Document : public QObject {
+    Q_OBJECT
+
+  public:
+    enum class Source { none, model, dump, results };
+    enum class State {
+        empty,     ///< nothing open
+        loading,   ///< a file is being opened (what was open stays until it is)
+        ready,     ///< open, at rest
+        computing, ///< scores are being computed
+        collecting,
+        partial,   ///< a computation was cancelled; scores() holds what it reached
+    };
+    Q_ENUM(State)
+
+    explicit Document(QObject* parent = nullptr);
+    ~Document() override;
+
+    Selection* selection() const { return m_selection; }
+    /// The lane of opening, computing and collecting.
+    JobRunner* runner() const { return m_runner; }
+    /// The lane of saving and exporting, which may go on while the other computes.
+    JobRunner* writer() const { return m_writer; }
+
+    State state() const { return m_state; }
+    Source source() const { return m_source; }
+    bool busy() const { return m_runner->running(); }
+    /// The file or folder that was opened; while one is being opened, still the one before.
+    QString path() const { return m_path; }
+    QString loadingPath() const { return m_loadingPath; }
+    QString fileName() const;
+    const std::optional<model::Checkpoint>& checkpoint() const { return m_checkpoint; }
+    /// The dump behind what is shown; null for a model, and for results whose dump is not at hand.
+    std::shared_ptr<const dump::DumpReader> dump() const { return m_dump; }
+
+    /// What Compute would compute.
+    const engine::ScoreRequest& request() const { return m_request; }
+    void setRequest(const engine::ScoreRequest& request);
+    void setTasks(const std::string& a, const std::string& b);
+    void swapTasks();
+    void setMode(engine::Mode mode);
+    void setVariant(engine::Variant variant);
+    /// Mode that is in force: the request's, else that of the shown scores.
+    std::optional<engine::Mode> mode() const;
+    QStringList taskNames() const;
+    bool modeAvailable(engine::Mode mode) const;
+    bool canCompute() const { return m_dump != nullptr && !m_request.taskA.empty(); }
+
+    /// What is shown; null before the first result. Grows while computing.
+    std::shared_ptr<const engine::Scores> scores() const { return m_scores; }
+    /// True when scores() are not what request() asks for.
+    bool outdated() const;
+
+    const Message& message() const { return m_message; }
+    void setMessage(const Message& message);
+    void clearMessage() { setMessage({}); }
+
+  public slots:
+    void open(const QString& path);
+    void close();
+    void compute();
+    /// Stops the running job, whatever it is.
+    void cancel();
+
+  public:
+    void collect(const collect::CollectRequest& request);
+    void saveResults(const QString& file);
+    void exportCellsCsv(const QString& file);
+    /// Shows ready-made scores without a file behind them (tests, figures).
+    void showScores(std::shared_ptr<const engine::Scores> scores);
+
+  signals:
+    void stateChanged();
+    /// Another file, model or nothing is open.
+    void opened();
+    void requestChanged();
+    void scoresChanged();
+    void messageChanged();
+    void collected(const QString& dump);
+
+  private:
+    struct Loaded;
+    void adopt(Loaded loaded);
+    void startCompute(bool showLayers);
+    void setState(State state);
+    void setScores(std::shared_ptr<const engine::Scores> scores);
+    void requestEdited();
+    void jobFailed(std::exception_ptr error);
+    std::string cacheKey(const engine::ScoreRequest& request) const;
+    std::shared_ptr<const engine::Scores> cached(const std::string& key) const;
+    void remember(const std::string& key, std::shared_ptr<const engine::Scores> scores);
+    static JobRunner::Work loadWork(Document* document, const QString& path);
+
+    Selection* m_selection;
+    JobRunner* m_runner;
+    JobRunner* m_writer;
+    State m_state = State::empty;
+    State m_restState = State::empty; ///< to return to when a job ends without a result
+    Source m_source = Source::none;
+    QString m_path;
+    QString m_loadingPath;
+    std::optional<model::Checkpoint> m_checkpoint;
+    std::shared_ptr<const dump::DumpReader> m_dump;
+    engine::ScoreRequest m_request;
+    std::shared_ptr<const engine::Scores> m_scores;
+    std::string m_scoresKey; ///< of the request behind m_scores; empty: unknown
+    /// Results computed in this session, newest first, so that switching back is instant.
+    struct Remembered {
+        std::string key;
+        std::shared_ptr<const engine::Scores> scores;
+        double bytes = 0;
+    };
+    std::list<Remembered> m_remembered;
+    Message m_message;
+};
+
+} // namespace qkov::ui
