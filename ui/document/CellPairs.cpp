@@ -2,6 +2,7 @@
 #include "document/CellPairs.h"
 
 #include "document/Document.h"
+#include "results/Summary.h"
 
 #include <limits>
 
@@ -35,6 +36,20 @@ double CellPairs::score(Block block, PairRef pair) const {
 
 bool CellPairs::loading() const { return m_runner->running(); }
 
+void CellPairs::choosePair() {
+    if (!m_cell || m_document->selection()->pair() || this->values().empty()) {
+        return;
+    }
+    const auto& h = m_scores->header();
+    const Cell cell{m_cell->block, LayerIndex(h.layers[static_cast<std::size_t>(m_cell->row)]),
+                    HeadIndex(h.heads[static_cast<std::size_t>(m_cell->column)])};
+    const auto top = results::topConflictsOfPairs(h, cell, this->values(), 1);
+    if (!top.empty()) {
+        m_document->selection()->amendPair(
+            PairRef{static_cast<int>(top[0].i), static_cast<int>(top[0].j)});
+    }
+}
+
 void CellPairs::update() {
     const auto scores = m_document->scores();
     const auto cell = m_document->selection()->cell();
@@ -61,6 +76,7 @@ void CellPairs::update() {
     if (sameHead) { // another block of the same head: everything is here
         m_runner->cancel();
         m_cell = cell;
+        choosePair();
         emit changed();
         return;
     }
@@ -75,6 +91,7 @@ void CellPairs::update() {
             m_cell = m_wanted;
             m_scores = scores;
             m_values = std::move(values);
+            choosePair();
             emit changed();
         };
     });

@@ -17,6 +17,7 @@ namespace qkov::ui {
 class Document;
 class JobRunner;
 
+/// A cell selected without a pair gets its most conflicted one.
 class CellPairs : public QObject {
     Q_OBJECT
 
@@ -38,6 +39,7 @@ class CellPairs : public QObject {
 
   private:
     void update();
+    void choosePair();
 
     Document* m_document;
     JobRunner* m_runner;

@@ -21,7 +21,11 @@ Selection::Selection(QObject* parent)
     updateActions();
 }
 
-void Selection::setCell(std::optional<CellRef> cell) { set({cell, m_state.pair}); }
+void Selection::setCell(std::optional<CellRef> cell) {
+    if (cell != m_state.cell) {
+        set({cell, m_hold ? m_state.pair : std::nullopt});
+    }
+}
 
 void Selection::setPair(std::optional<PairRef> pair) { set({m_state.cell, pair}); }
 
@@ -39,6 +43,23 @@ void Selection::set(const State& state) {
     }
     m_position = m_history.size() - 1;
     apply(state);
+}
+
+void Selection::amendPair(std::optional<PairRef> pair) {
+    if (pair == m_state.pair) {
+        return;
+    }
+    if (!m_history.empty()) {
+        m_history[m_position].pair = pair;
+    }
+    apply({m_state.cell, pair});
+}
+
+void Selection::holdPair(bool hold) {
+    if (hold != m_hold) {
+        m_hold = hold;
+        emit holdChanged(hold);
+    }
 }
 
 void Selection::setCells(std::vector<CellRef> cells) {

@@ -42,9 +42,15 @@ class Selection : public QObject {
     const State& state() const { return m_state; }
     std::optional<CellRef> cell() const { return m_state.cell; }
     std::optional<PairRef> pair() const { return m_state.pair; }
+    /// Another cell: its own most conflicted pair follows, unless the pair is held.
     void setCell(std::optional<CellRef> cell);
     void setPair(std::optional<PairRef> pair);
     void set(const State& state);
+    /// Fills in the pair of the current step without making a new one.
+    void amendPair(std::optional<PairRef> pair);
+    /// Keep the pair while walking over cells.
+    bool pairHeld() const { return m_hold; }
+    void holdPair(bool hold);
     /// Further cells (rectangle, Shift, Ctrl); empty unless there is more than the current one.
     const std::vector<CellRef>& cells() const { return m_cells; }
     void setCells(std::vector<CellRef> cells);
@@ -58,6 +64,7 @@ class Selection : public QObject {
     const std::vector<State>& history() const { return m_history; }
 
   signals:
+    void holdChanged(bool held);
     void cellChanged();
     void pairChanged();
     void cellsChanged();
@@ -70,6 +77,7 @@ class Selection : public QObject {
     void updateActions();
 
     State m_state;
+    bool m_hold = false;
     std::vector<CellRef> m_cells;
     std::vector<State> m_history;
     std::size_t m_position = 0; ///< of m_state in m_history, when that isn't empty

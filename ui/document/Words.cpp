@@ -2,6 +2,7 @@
 #include "document/Words.h"
 
 #include "base/Numbers.h"
+#include "plots/HeatmapData.h"
 #include "results/Summary.h"
 
 #include <QCoreApplication>
@@ -127,32 +128,7 @@ int typeIndex(const engine::ScoreHeader& header, int row, int column) {
 QString typeName(const engine::ScoreHeader& header, int row, int column) {
     const int t = typeIndex(header, row, column);
     return t < 0 ? QString()
-                 : quoted(header.headTypes.names[static_cast<std::size_t>(t)])
-                       .replace(QLatin1Char('_'), QLatin1Char(' '));
-}
-
-QChar typeGlyph(const std::string& name) {
-    if (name == "induction") {
-        return QChar(0x25B8);
-    }
-    if (name == "previous_token") {
-        return QChar(0x2190);
-    }
-    if (name == "same_token") {
-        return QLatin1Char('=');
-    }
-    if (name == "positional") {
-        return QLatin1Char('#');
-    }
-    if (name == "content") {
-        return QLatin1Char('~');
-    }
-    return {};
-}
-
-QChar typeGlyph(const engine::ScoreHeader& header, int row, int column) {
-    const int t = typeIndex(header, row, column);
-    return t < 0 ? QChar() : typeGlyph(header.headTypes.names[static_cast<std::size_t>(t)]);
+                 : headTypeLabel(quoted(header.headTypes.names[static_cast<std::size_t>(t)]));
 }
 
 int kvHeadOf(const engine::ScoreHeader& header, int column) {

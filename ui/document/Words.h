@@ -5,7 +5,6 @@
 #include "document/Selection.h"
 #include "engine/Scores.h"
 
-#include <QChar>
 #include <QString>
 
 #include <optional>
@@ -25,9 +24,6 @@ QString modeHint(engine::Mode mode);       ///< one line: what it divides by, an
 QString cellName(const engine::ScoreHeader& header, const CellRef& cell);
 /// The head's behavioral type with spaces, or empty.
 QString typeName(const engine::ScoreHeader& header, int row, int column);
-/// Its glyph, null without one.
-QChar typeGlyph(const std::string& name);
-QChar typeGlyph(const engine::ScoreHeader& header, int row, int column);
 /// "shares kv head 1 with H2, H3"; empty when it shares with none, and for Q and O.
 QString kvSharing(const engine::ScoreHeader& header, const CellRef& cell);
 /// The shape's kv head under this column.

@@ -4,6 +4,7 @@
 #include "base/Numbers.h"
 #include "document/Document.h"
 #include "document/Words.h"
+#include "plots/HeatmapData.h"
 
 #include <algorithm>
 #include <map>
@@ -320,8 +321,8 @@ void DataTreeModel::addTypes(Node& root) {
     n.icon = QStringLiteral("layers");
     for (std::size_t t = 0; t < types->names.size(); ++t) {
         const auto heads = std::count(types->type.begin(), types->type.end(), static_cast<std::uint8_t>(t));
-        const QChar glyph = typeGlyph(types->names[t]);
-        QString name = quoted(types->names[t]).replace(QLatin1Char('_'), QLatin1Char(' '));
+        const QChar glyph = headTypeMark(quoted(types->names[t]));
+        QString name = headTypeLabel(quoted(types->names[t]));
         if (!glyph.isNull()) {
             name += QLatin1Char(' ') + QString(glyph);
         }

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "pages/OverviewPage.h"
+
+#include "document/Document.h"
+#include "document/Words.h"
+#include "results/Summary.h"
+#include "widgets/BlockBars.h"
+#include "widgets/ElidedLabel.h"
+#include "widgets/Theme.h"
+
+#include <QActionGroup>
+#include <QComboBox>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QMenu>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+namespace qkov::ui {
+
+OverviewPage::OverviewPage(Document* document, MapValues* values, QWidget* parent)
+    : QWidget(parent)
+    , m_document(document)
+    , m_values(values)
+    , m_headline(new ElidedLabel(this))
+    , m_note(new ElidedLabel(this))
+    , m_reduction(new QComboBox(this))
+    , m_lookButton(new QToolButton(this))
+    , m_lookMenu(new QMenu(this))
+    , m_maps(new FourMaps(this))
+    , m_barsTitle(new QLabel(tr("Block means"), this))
+    , m_bars(new BlockBars(this))
+    , m_legend(new ElidedLabel(this)) {
+    buildControls();
+    buildLookMenu();
+
+    auto* words = new QVBoxLayout;
+    words->setSpacing(2);
+    words->addWidget(m_headline);
+    words->addWidget(m_note);
+    auto* top = new QHBoxLayout;
+    top->setSpacing(8);
+    top->addLayout(words, 1);
+    top->addWidget(m_reduction, 0, Qt::AlignTop);
+    top->addWidget(m_lookButton, 0, Qt::AlignTop);
+    auto* foot = new QHBoxLayout;
+    foot->setSpacing(12);
+    foot->addWidget(m_barsTitle);
+    foot->addWidget(m_bars, 1);
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(12, 10, 12, 10);
+    column->setSpacing(10);
+    column->addLayout(top);
+    column->addWidget(m_maps, 1);
+    column->addWidget(m_legend);
+    column->addLayout(foot);
+
+    m_maps->setToolTipProvider([this](CellRef cell) { return toolTipOf(cell); });
+    connect(m_maps, &FourMaps::selected, this,
+            [this](CellRef cell) { m_document->selection()->setCell(cell); });
+    connect(m_maps, &FourMaps::markedByUser, this, [this](std::vector<CellRef> cells) {
+        m_document->selection()->setCells(std::move(cells));
+    });
+    connect(m_bars, &BlockBars::clicked, this, [this](Block block) {
+        if (const auto cell = m_document->selection()->cell()) {
+            m_document->selection()->setCell(CellRef{block, cell->row, cell->column});
+        }
+    });
+    connect(m_values, &MapValues::changed, this, &OverviewPage::refresh);
+    connect(document, &Document::stateChanged, this, [this] {
+        if (!m_values->scores()) {
+            refresh();
+        }
+    });
+    connect(document, &Document::requestChanged, this, [this] {
+        if (!m_values->scores()) {
+            refresh();
+        }
+    });
+    connect(document->selection(), &Selection::cellChanged, this, &OverviewPage::refreshSelection);
+    connect(document->selection(), &Selection::cellsChanged, this, &OverviewPage::refreshSelection);
+    refresh();
+}
+
+void OverviewPage::buildControls() {
+    setTextSize(m_headline, TextSize::large, true);
+    m_headline->setObjectName(QStringLiteral("headline"));
+    setTextSize(m_note, TextSize::small);
+    setMuted(m_note);
+    m_note->setObjectName(QStringLiteral("overviewNote"));
+    setTextSize(m_legend, TextSize::small);
+    setMuted(m_legend);
+    m_legend->setObjectName(QStringLiteral("typeLegend"));
+    setTextSize(m_barsTitle, TextSize::small);
+    setMuted(m_barsTitle);
+    m_bars->setCompact(true);
+    nameWidget(m_bars, "blockMeans", tr("Block means"));
+    nameWidget(m_reduction, "reduction", tr("What each cell shows"));
+    m_reduction->setToolTip(tr("What each cell shows of its sample pairs"));
+    using R = results::Reduction;
+    m_reduction->addItem(tr("Mean of pairs"), static_cast<int>(R::mean));
+    m_reduction->addItem(tr("Largest pair"), static_cast<int>(R::max));
+    m_reduction->addItem(tr("Median pair"), static_cast<int>(R::median));
+    m_reduction->addItem(tr("95th percentile"), static_cast<int>(R::percentile95));
+    connect(m_reduction, &QComboBox::activated, this, [this] {
+        m_values->setReduction(static_cast<R>(m_reduction->currentData().toInt()));
+    });
+    nameWidget(m_lookButton, "look", tr("Look of the maps"));
+    m_lookButton->setText(tr("View"));
+    m_lookButton->setToolTip(tr("Colours, range and marks of the maps"));
+    setIconName(m_lookButton, QStringLiteral("settings"));
+    m_lookButton->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+    m_lookButton->setPopupMode(QToolButton::InstantPopup);
+    m_lookButton->setMenu(m_lookMenu);
+    m_lookButton->setFocusPolicy(Qt::StrongFocus);
+}
+
+void OverviewPage::buildLookMenu() {
+    m_lookMenu->setTitle(tr("Look of the &maps"));
+    const auto toggle = [this](const QString& text, const char* name, bool on, auto apply) {
+        auto* a = m_lookMenu->addAction(text);
+        a->setCheckable(true);
+        a->setChecked(on);
+        a->setObjectName(QLatin1String(name));
+        connect(a, &QAction::toggled, this, [this, apply](bool checked) {
+            auto look = m_maps->look();
+            apply(look, checked);
+            setLook(look);
+        });
+        return a;
+    };
+    using L = FourMaps::Look;
+    using K = RangeOptions::Kind;
+    toggle(tr("&One colour range for all blocks"), "lookShared", true,
+           [](L& l, bool on) { l.sharedRange = on; })
+        ->setShortcut(QKeySequence(Qt::CTRL | Qt::Key_R));
+    toggle(tr("&Robust range (2nd to 98th percentile)"), "lookRobust", false,
+           [](L& l, bool on) { l.range.kind = on ? K::robust : K::data; });
+    toggle(tr("&Log scale"), "lookLog", false, [](L& l, bool on) { l.range.log = on; });
+    m_lookMenu->addSeparator();
+    toggle(tr("&Marks of head types"), "lookMarks", true, [](L& l, bool on) { l.marks = on; });
+    toggle(tr("Layer 0 at the &bottom"), "lookBottom", false,
+           [](L& l, bool on) { l.layerZeroAtTop = !on; });
+    m_lookMenu->addSeparator();
+    auto* maps = m_lookMenu->addMenu(tr("&Colour map"));
+    auto* group = new QActionGroup(this);
+    const auto choose = [&](const QString& text, std::optional<ColorMap> map) {
+        auto* a = maps->addAction(text);
+        a->setCheckable(true);
+        a->setChecked(!map);
+        group->addAction(a);
+        connect(a, &QAction::triggered, this, [this, map] {
+            auto look = m_maps->look();
+            look.map = map;
+            setLook(look);
+        });
+    };
+    choose(tr("Automatic"), {});
+    for (const auto id : ColorMap::all) {
+        choose(ColorMap(id).name(), ColorMap(id));
+    }
+    auto* reset = m_lookMenu->addAction(tr("Show &all cells"));
+    reset->setShortcut(QKeySequence(Qt::Key_0));
+    connect(reset, &QAction::triggered, this, [this] {
+        for (const Block b : allBlocks) {
+            m_maps->view(b)->resetView();
+        }
+    });
+}
+
+void OverviewPage::setLook(const FourMaps::Look& look) {
+    m_maps->setLook(look);
+    refreshLegend();
+    emit lookChanged();
+}
+
+QString OverviewPage::headlineText() const { return m_headline->fullText(); }
+
+QString OverviewPage::placeholder() const {
+    switch (m_document->state()) {
+    case Document::State::loading:
+        return tr("Opening…");
+    case Document::State::computing:
+        return tr("The first layer comes next");
+    case Document::State::collecting:
+        return tr("Collecting gradients…");
+    default:
+        return m_document->canCompute() ? tr("Press Compute") : tr("Nothing to show");
+    }
+}
+
+std::array<HeatmapData, 4> OverviewPage::mapData() const {
+    std::array<HeatmapData, 4> data;
+    const auto& scores = *m_values->scores();
+    for (const Block b : allBlocks) {
+        data[blockIndex(b)] = blockHeatmap(scores, b, m_values->values(b));
+    }
+    return data;
+}
+
+void OverviewPage::refresh() {
+    const auto scores = m_values->scores();
+    if (!scores) {
+        m_maps->clear(placeholder());
+        m_bars->clear();
+        const auto& r = m_document->request();
+        const bool ready = m_document->canCompute();
+        m_headline->setFullText(ready ? tr("%1 → %2: nothing computed yet")
+                                            .arg(quoted(r.taskA), quoted(r.taskB))
+                                      : QString());
+        m_note->setFullText(
+            ready ? tr("Compute scores every sample of %1 against every sample of %2, per block, "
+                       "layer and head")
+                        .arg(quoted(r.taskA), quoted(r.taskB))
+                  : QString());
+        refreshLegend();
+        return;
+    }
+    const auto& h = scores->header();
+    m_maps->setData(mapData(), isSigned(h), valueLabel(h));
+    const QString sentence = headline(*scores);
+    m_headline->setFullText(sentence.isEmpty() ? tr("No cell has data") : sentence);
+    QString note = provenance(h);
+    if (!scores->complete()) {
+        std::size_t done = 0;
+        for (std::size_t l = 0; l < h.layers.size(); ++l) {
+            done += scores->computed(l) ? 1 : 0;
+        }
+        note = tr("Partial: %1 of %2 layers · ").arg(done).arg(h.layers.size()) + note;
+    }
+    m_note->setFullText(note);
+    const auto o = results::overview(*scores);
+    m_bars->setValues(o.blockMean);
+    m_bars->setEmphasis(o.mostConflicted);
+    refreshLegend();
+    refreshSelection();
+}
+
+void OverviewPage::refreshSelection() {
+    m_maps->setSelected(m_document->selection()->cell());
+    m_maps->setMarked(m_document->selection()->cells());
+}
+
+void OverviewPage::refreshLegend() {
+    QStringList parts;
+    const auto scores = m_values->scores();
+    if (scores && m_maps->look().marks) {
+        for (const auto& name : scores->header().headTypes.names) {
+            const QChar mark = headTypeMark(quoted(name));
+            if (!mark.isNull()) {
+                parts << mark + QStringLiteral(" ") + headTypeLabel(quoted(name));
+            }
+        }
+    }
+    m_legend->setFullText(parts.join(QStringLiteral("    ")));
+    m_legend->setVisible(!parts.isEmpty());
+}
+
+QString OverviewPage::toolTipOf(const CellRef& cell) const {
+    const auto scores = m_values->scores();
+    if (!scores) {
+        return {};
+    }
+    const auto& h = scores->header();
+    const auto row = static_cast<std::size_t>(cell.row);
+    const auto column = static_cast<std::size_t>(cell.column);
+    QString html = QStringLiteral("<b>%1</b>").arg(cellName(h, cell));
+    const QString type = typeName(h, cell.row, cell.column);
+    if (!type.isEmpty()) {
+        html += QStringLiteral(" · ") + type.toHtmlEscaped();
+    }
+    if (!scores->computed(row)) {
+        return html + QStringLiteral("<br>") + tr("Not computed yet");
+    }
+    html += QStringLiteral("<table cellspacing='0' cellpadding='1'>");
+    for (const Block b : allBlocks) {
+        const QString value = number(m_values->value(b, cell.row, cell.column));
+        const QString open = b == cell.block ? QStringLiteral("<b>") : QString();
+        const QString close = b == cell.block ? QStringLiteral("</b>") : QString();
+        html += QStringLiteral("<tr><td>%3%1%4&nbsp;&nbsp;</td><td align='right'>%3%2%4</td></tr>")
+                    .arg(QString(QLatin1Char(blockName(b))), value, open, close);
+    }
+    html += QStringLiteral("</table>");
+    QStringList lines;
+    if (std::isnan(scores->mean(cell.block, row, column))) {
+        lines << (h.blocks[blockIndex(cell.block)] ? tr("Missing: the dump has no usable data here")
+                                                   : tr("This block was not asked for"));
+    } else {
+        const auto rank = results::rankOf(*scores, cell.block, row, column);
+        if (rank.rank > 0) {
+            lines << tr("Rank %1 of %2")
+                         .arg(count(static_cast<std::int64_t>(rank.rank)),
+                              count(static_cast<std::int64_t>(rank.of)));
+        }
+        lines << tr("Fisher %1").arg(fisherWords(scores->health(cell.block, row, column)));
+    }
+    const QString kv = kvSharing(h, cell);
+    if (!kv.isEmpty()) {
+        QString k = kv;
+        k[0] = k[0].toUpper();
+        lines << k;
+    }
+    for (QString& l : lines) {
+        l = l.toHtmlEscaped();
+    }
+    return html + lines.join(QStringLiteral("<br>"));
+}
+
+} // namespace qkov::ui
