@@ -61,7 +61,7 @@ void FourMaps::connectView(Block block) {
         m_hoveredBlock.reset();
         hover({});
     });
-    connect(v, &HeatmapView::selected, this,
+    connect(v, qOverload<int, int>(&HeatmapView::selected), this,
             [this, block](int row, int column) { emit selected(CellRef{block, row, column}); });
     connect(v, &HeatmapView::activated, this,
             [this, block](int row, int column) { emit activated(CellRef{block, row, column}); });
@@ -106,11 +106,11 @@ void FourMaps::hover(std::optional<CellPosition> position) {
     }
 }
 
-void FourMaps::setData(std::array<HeatmapData, 4> data, bool isSigned, const QString& label) {
+void FourMaps::setData(std::array<HeatmapData, 4> panels, bool isSigned, const QString& label) {
     m_signed = isSigned;
     m_label = label;
     for (const Block b : allBlocks) {
-        m_views[blockIndex(b)]->setData(std::move(data[blockIndex(b)]));
+        m_views[blockIndex(b)]->setData(std::move(panels[blockIndex(b)]));
     }
     rescale();
 }

@@ -33,7 +33,7 @@ class FourMaps : public QWidget {
     explicit FourMaps(QWidget* parent = nullptr);
 
     /// Same rows and columns in all four. @param label beside the colour bar
-    void setData(std::array<HeatmapData, 4> data, bool isSigned, const QString& label);
+    void setData(std::array<HeatmapData, 4> panels, bool isSigned, const QString& label);
     void clear(const QString& placeholder);
     void setLook(const Look& look);
     const Look& look() const { return m_look; }

@@ -190,12 +190,12 @@ QString OverviewPage::placeholder() const {
 }
 
 std::array<HeatmapData, 4> OverviewPage::mapData() const {
-    std::array<HeatmapData, 4> data;
+    std::array<HeatmapData, 4> panels;
     const auto& scores = *m_values->scores();
     for (const Block b : allBlocks) {
-        data[blockIndex(b)] = blockHeatmap(scores, b, m_values->values(b));
+        panels[blockIndex(b)] = blockHeatmap(scores, b, m_values->values(b));
     }
-    return data;
+    return panels;
 }
 
 void OverviewPage::refresh() {

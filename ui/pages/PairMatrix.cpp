@@ -65,7 +65,7 @@ PairMatrix::PairMatrix(Document* document, CellPairs* pairs, QWidget* parent)
     line->setSpacing(6);
     line->addWidget(m_view, 1);
     line->addWidget(m_bar);
-    connect(m_view, &HeatmapView::selected, this, [this](int row, int column) {
+    connect(m_view, qOverload<int, int>(&HeatmapView::selected), this, [this](int row, int column) {
         if (const auto pair = pairAt(row, column)) {
             m_document->selection()->setPair(pair);
         }
@@ -120,15 +120,15 @@ void PairMatrix::refresh() {
         std::tie(m_orderA, m_orderB) = seriate(m_pairs->values(), h.nA(), h.nB());
     }
     const OneCell one(*scores, m_pairs->values());
-    auto data = pairHeatmap(one, cell->block, static_cast<std::size_t>(cell->row),
+    auto map = pairHeatmap(one, cell->block, static_cast<std::size_t>(cell->row),
                             static_cast<std::size_t>(cell->column), m_orderA, m_orderB);
-    const ColorMap map = isSigned(h) ? ColorMap::Id::vik : ColorMap::Id::viridis;
+    const ColorMap colors = isSigned(h) ? ColorMap::Id::vik : ColorMap::Id::viridis;
     RangeOptions options;
     options.kind = RangeOptions::Kind::robust; // a few hot pairs would leave the rest in one colour
-    options.centred = map.diverging();
-    const auto scale = ColorScale::fit(map, {std::span<const double>(data.values)}, options);
+    options.centred = colors.diverging();
+    const auto scale = ColorScale::fit(colors, {std::span<const double>(map.values)}, options);
     m_view->setScale(scale);
-    m_view->setData(std::move(data));
+    m_view->setData(std::move(map));
     m_bar->setScale(scale);
     m_bar->setLabel(tr("Pair score"));
     refreshSelection();

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The window: assembly and wiring. What it shows lives in the pages, what is true in the document.
+#pragma once
+
+#include "document/Document.h"
+
+#include <QMainWindow>
+
+class QAction;
+class QComboBox;
+class QMenu;
+class QStackedWidget;
+class QTabWidget;
+class QToolBar;
+class QToolButton;
+
+namespace qkov::ui {
+
+class CellPairs;
+class DataPanel;
+class JobBar;
+class MapValues;
+class MessageBar;
+class ModelPage;
+class OverviewPage;
+class SegmentedControl;
+class SelectionPanel;
+class StartPage;
+
+class MainWindow : public QMainWindow {
+    Q_OBJECT
+
+  public:
+    explicit MainWindow(QWidget* parent = nullptr);
+    ~MainWindow() override;
+
+    Document* document() const { return m_document; }
+    OverviewPage* overview() const { return m_overview; }
+    SelectionPanel* selectionPanel() const { return m_selectionPanel; }
+    DataPanel* dataPanel() const { return m_dataPanel; }
+    JobBar* jobBar() const { return m_jobBar; }
+    MessageBar* messageBar() const { return m_messageBar; }
+    QTabWidget* tabs() const { return m_tabs; }
+    MapValues* mapValues() const { return m_values; }
+
+    void open(const QString& path);
+    /// Writes the four maps as they are shown. @throws qkov::InputError
+    void exportMaps(const QString& file);
+
+  public slots:
+    void openDemo();
+    void showCollectDialog();
+
+  protected:
+    void dragEnterEvent(QDragEnterEvent* event) override;
+    void dropEvent(QDropEvent* event) override;
+    void closeEvent(QCloseEvent* event) override;
+
+  private:
+    // WindowActions.cpp
+    QAction* addTo(QMenu* menu, const QString& text, const char* name, const QKeySequence& shortcut,
+                   const QString& iconName, const std::function<void()>& run);
+    void buildActions();
+    void buildFileMenu();
+    void buildAnalysisMenu();
+    void buildViewMenu();
+    void buildHelpMenu();
+    void buildToolBar();
+    void fillRecentMenu();
+    // WindowExports.cpp
+    QString suggestedFile(const QString& suffix) const;
+    void chooseFigure(const QString& suffix);
+    void chooseFile(const QString& title, const QString& suffix, const QString& filter,
+                    const std::function<void(const QString&)>& use);
+    // WindowStates.cpp
+    void refreshState();
+    void refreshRequest();
+    void refreshTitle();
+    QString idleText() const;
+
+    void buildPages();
+    void buildDocks();
+    void restoreLayout();
+
+    Document* m_document;
+    MapValues* m_values;
+    CellPairs* m_pairs;
+
+    QStackedWidget* m_stack;
+    StartPage* m_start;
+    ModelPage* m_modelPage;
+    QTabWidget* m_tabs;
+    OverviewPage* m_overview;
+    DataPanel* m_dataPanel;
+    SelectionPanel* m_selectionPanel;
+    QDockWidget* m_dataDock;
+    QDockWidget* m_selectionDock;
+    MessageBar* m_messageBar;
+    JobBar* m_jobBar;
+
+    QToolBar* m_toolBar;
+    QMenu* m_openMenu;
+    QMenu* m_recentMenu;
+    QMenu* m_exportMenu;
+    QComboBox* m_taskA;
+    QComboBox* m_taskB;
+    QComboBox* m_variant;
+    SegmentedControl* m_mode;
+    QToolButton* m_computeButton;
+    QAction* m_compute;
+    QAction* m_cancel;
+    QAction* m_swap;
+    QAction* m_options;
+    QAction* m_collect;
+    QAction* m_close;
+    QAction* m_copyCommand;
+    QAction* m_copyFinding;
+    QList<QAction*> m_needScores;
+    /// Open the demo: compute as soon as its dump is open.
+    bool m_computeWhenOpen = false;
+};
+
+/// The demo's model folder, installed or in the source tree; empty if there is none.
+QString demoFolder();
+
+} // namespace qkov::ui

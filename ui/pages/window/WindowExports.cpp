@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Files the window writes: figures and numbers.
+#include "pages/window/MainWindow.h"
+
+#include "document/MapValues.h"
+#include "document/Words.h"
+#include "figures/FigureExport.h"
+#include "pages/OverviewPage.h"
+
+#include <QDir>
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QSettings>
+
+namespace qkov::ui {
+
+QString MainWindow::suggestedFile(const QString& suffix) const {
+    const QString folder =
+        QSettings().value(QStringLiteral("export/folder"), QFileInfo(m_document->path()).path()).toString();
+    QString name = QFileInfo(m_document->path()).completeBaseName();
+    if (const auto scores = m_document->scores()) {
+        name += QStringLiteral("-%1-%2").arg(quoted(scores->header().taskA), quoted(scores->header().taskB));
+    }
+    return QDir(folder).filePath(name + QLatin1Char('.') + suffix);
+}
+
+void MainWindow::chooseFile(const QString& title, const QString& suffix, const QString& filter,
+                            const std::function<void(const QString&)>& use) {
+    const QString file = QFileDialog::getSaveFileName(this, title, suggestedFile(suffix), filter);
+    if (file.isEmpty()) {
+        return;
+    }
+    QSettings().setValue(QStringLiteral("export/folder"), QFileInfo(file).path());
+    try {
+        use(file);
+    } catch (const std::exception&) {
+        m_document->setMessage(Message::of(std::current_exception()));
+    }
+}
+
+void MainWindow::exportMaps(const QString& file) {
+    const auto scores = m_values->scores();
+    if (!scores) {
+        return;
+    }
+    const auto& look = m_overview->maps()->look();
+    FigureOptions options;
+    options.colorMap = look.map;
+    options.range = look.range;
+    options.sharedRange = look.sharedRange;
+    options.layerZeroAtTop = look.layerZeroAtTop;
+    options.command = commandLine(scores->header(), m_document->dump()
+                                                        ? QString::fromStdString(m_document->dump()->file().string())
+                                                        : quoted(scores->header().dumpName));
+    FigureSpec spec = blocksFigure(*scores, options);
+    std::size_t panel = 0;
+    for (const Block b : allBlocks) {
+        if (scores->header().blocks[blockIndex(b)] && panel < spec.panels.size()) {
+            // The reduction on screen, not only the mean.
+            spec.panels[panel].values = m_values->values(b);
+            if (!look.marks) {
+                spec.panels[panel].marks.clear();
+            }
+            ++panel;
+        }
+    }
+    const auto done = exportFigure(spec, std::filesystem::path(file.toStdU16String()));
+    m_document->setMessage(Message::info(tr("Wrote %1 (%2 × %3 in)")
+                                             .arg(QDir::toNativeSeparators(file))
+                                             .arg(number(done.inches.width()), number(done.inches.height()))));
+}
+
+void MainWindow::chooseFigure(const QString& suffix) {
+    chooseFile(tr("Export the four maps"), suffix,
+               tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"), [this](const QString& f) { exportMaps(f); });
+}
+
+} // namespace qkov::ui

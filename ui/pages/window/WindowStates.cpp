@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the window shows in each state of the document.
+#include "pages/window/MainWindow.h"
+
+#include "base/Numbers.h"
+#include "document/Selection.h"
+#include "document/Words.h"
+#include "pages/ModelPage.h"
+#include "pages/StartPage.h"
+#include "widgets/JobBar.h"
+#include "widgets/SegmentedControl.h"
+#include "widgets/Theme.h"
+
+#include <QAction>
+#include <QComboBox>
+#include <QDir>
+#include <QDockWidget>
+#include <QFileInfo>
+#include <QSignalBlocker>
+#include <QStackedWidget>
+#include <QStyle>
+#include <QTabWidget>
+#include <QToolBar>
+#include <QToolButton>
+
+namespace qkov::ui {
+
+void MainWindow::refreshTitle() {
+    const QString name = m_document->fileName();
+    setWindowTitle(name.isEmpty() ? tr("QKOV Studio") : tr("%1 – QKOV Studio").arg(name));
+    setWindowFilePath(m_document->path());
+}
+
+QString MainWindow::idleText() const {
+    const auto scores = m_document->scores();
+    if (!scores) {
+        switch (m_document->source()) {
+        case Document::Source::none:
+            return tr("Nothing is open");
+        case Document::Source::model:
+            return QDir::toNativeSeparators(m_document->path());
+        default:
+            return m_document->canCompute() ? tr("Ready to compute") : tr("The file holds no tasks");
+        }
+    }
+    const auto& h = scores->header();
+    QString text;
+    if (m_document->state() == Document::State::partial) {
+        text = tr("Cancelled: what was computed stays, marked partial");
+    } else if (m_document->outdated()) {
+        text = tr("The options have changed since: press Compute");
+    } else if (h.totalSeconds > 0) {
+        text = tr("Computed in %1 on %2")
+                   .arg(h.totalSeconds < 1 ? tr("%1 s").arg(number(h.totalSeconds))
+                                           : quoted(formatDuration(h.totalSeconds)),
+                        quoted(h.device.empty() ? std::string("CPU") : h.device));
+    } else {
+        text = tr("Opened from %1").arg(m_document->fileName());
+    }
+    if (!h.notes.empty()) {
+        text += QStringLiteral(" · ") + quoted(h.notes.front());
+    }
+    return text;
+}
+
+void MainWindow::refreshState() {
+    using State = Document::State;
+    const auto state = m_document->state();
+    const auto source = m_document->source();
+    const bool none = source == Document::Source::none;
+
+    m_start->setLoading(none && state == State::loading ? m_document->loadingPath() : QString());
+    m_stack->setCurrentWidget(none                                   ? static_cast<QWidget*>(m_start)
+                              : source == Document::Source::model ? static_cast<QWidget*>(m_modelPage)
+                                                                  : static_cast<QWidget*>(m_tabs));
+    const bool pages = m_stack->currentWidget() == m_tabs;
+    m_dataDock->setVisible(!none && m_dataDock->toggleViewAction()->isChecked());
+    m_selectionDock->setVisible(pages && m_selectionDock->toggleViewAction()->isChecked());
+
+    // The analysis controls are always there, so that the tool bar never jumps.
+    const bool running = m_document->busy();
+    const bool writing = m_document->writer()->running();
+    const bool computing = state == State::computing;
+    m_compute->setEnabled(m_document->canCompute() && !running);
+    m_compute->setToolTip(m_document->canCompute() || none ? tr("Score every pair of samples (F5)")
+                          : source == Document::Source::results
+                              ? tr("The dump behind these results is not at hand")
+                              : tr("Collect gradients first"));
+    m_cancel->setEnabled(running || writing);
+    m_computeButton->setDefaultAction(computing || (running && !m_document->canCompute()) ? m_cancel : m_compute);
+    m_computeButton->setProperty("primary", !running);
+    m_computeButton->style()->unpolish(m_computeButton);
+    m_computeButton->style()->polish(m_computeButton);
+    setIconName(m_computeButton->defaultAction(),
+                m_computeButton->defaultAction() == m_cancel ? QStringLiteral("cancel") : QStringLiteral("play"));
+    if (m_computeButton->defaultAction() == m_compute && m_compute->isEnabled()) {
+        m_computeButton->setProperty("qkovIcon", QStringLiteral("play"));
+        setIconName(m_computeButton, QStringLiteral("play"));
+    } else {
+        m_computeButton->setProperty("qkovIcon", QString());
+    }
+    const bool scores = m_document->scores() != nullptr;
+    for (QAction* a : std::as_const(m_needScores)) {
+        a->setEnabled(scores);
+    }
+    m_collect->setEnabled(m_document->checkpoint().has_value() && !running);
+    m_close->setEnabled(!none);
+    m_options->setEnabled(m_document->canCompute());
+
+    if (running || writing) {
+        if (!m_jobBar->running()) {
+            QString what;
+            switch (state) {
+            case State::loading:
+                what = tr("Opening %1").arg(QFileInfo(m_document->loadingPath()).fileName());
+                break;
+            case State::computing:
+                what = tr("Preparing the computation");
+                break;
+            case State::collecting:
+                what = tr("Preparing the collection");
+                break;
+            default:
+                what = tr("Writing");
+                break;
+            }
+            m_jobBar->setRunning(what);
+        }
+    } else {
+        m_jobBar->setIdle(idleText());
+    }
+}
+
+void MainWindow::refreshRequest() {
+    const QSignalBlocker a(m_taskA);
+    const QSignalBlocker b(m_taskB);
+    const QSignalBlocker v(m_variant);
+    const QStringList names = m_document->taskNames();
+    const auto fill = [&](QComboBox* box, const std::string& current) {
+        QStringList shown;
+        for (int i = 0; i < box->count(); ++i) {
+            shown << box->itemText(i);
+        }
+        if (shown != names) {
+            box->clear();
+            box->addItems(names);
+        }
+        box->setCurrentText(quoted(current));
+        box->setEnabled(m_document->canCompute());
+    };
+    fill(m_taskA, m_document->request().taskA);
+    fill(m_taskB, m_document->request().taskB);
+    m_swap->setEnabled(m_document->canCompute() &&
+                       m_document->request().taskA != m_document->request().taskB);
+    m_variant->setCurrentIndex(m_variant->findData(static_cast<int>(m_document->request().variant)));
+    m_variant->setEnabled(m_document->canCompute());
+    m_variant->setToolTip(variantHint(m_document->request().variant));
+    for (const auto mode : {engine::Mode::behavioral, engine::Mode::structural, engine::Mode::hybrid}) {
+        const bool can = m_document->modeAvailable(mode);
+        m_mode->setSegmentEnabled(static_cast<int>(mode), can && m_document->canCompute(),
+                                  can || !m_document->canCompute()
+                                      ? modeHint(mode)
+                                      : tr("Needs head types, which this dump lacks: collect it with head "
+                                           "types, or add /head_types"));
+    }
+    const auto mode = m_document->mode();
+    m_mode->setCurrent(mode ? static_cast<int>(*mode) : -1);
+    refreshState();
+}
+
+} // namespace qkov::ui
