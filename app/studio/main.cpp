@@ -20,12 +20,16 @@ int main(int argc, char** argv) {
     parser.addVersionOption();
     parser.addPositionalArgument(
         QStringLiteral("file"),
-        QApplication::translate("main", "A dump, a results file or a model folder to open"),
+        QApplication::translate("main", "A dump, a results file, a model folder or a session to open"),
         QStringLiteral("[file]"));
     const QCommandLineOption theme(QStringLiteral("theme"),
                                    QApplication::translate("main", "light, dark or system"),
                                    QStringLiteral("theme"));
     parser.addOption(theme);
+    const QCommandLineOption fresh(
+        QStringLiteral("new"),
+        QApplication::translate("main", "Start empty instead of with the last session"));
+    parser.addOption(fresh);
     parser.process(app);
 
     qkov::ui::applyTheme(qkov::ui::themeFromName(
@@ -35,6 +39,8 @@ int main(int argc, char** argv) {
     window.show();
     if (!parser.positionalArguments().isEmpty()) {
         window.open(parser.positionalArguments().first());
+    } else if (!parser.isSet(fresh)) {
+        window.restoreLastSession();
     }
     return QApplication::exec();
 }

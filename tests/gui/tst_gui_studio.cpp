@@ -69,6 +69,8 @@ class TestStudio : public QObject {
         m_window = std::make_unique<MainWindow>();
         m_window->resize(1440, 900);
         m_window->show();
+        QVERIFY(QTest::qWaitForWindowExposed(m_window.get()));
+        m_window->activateWindow(); // there may be no window manager to do it
         QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
     }
 

@@ -41,6 +41,12 @@ void SampleModel::rebuild() {
     endResetModel();
 }
 
+const dump::SampleInfo* SampleModel::sampleAt(int row) const {
+    return row >= 0 && static_cast<std::size_t>(row) < m_rows.size()
+               ? m_rows[static_cast<std::size_t>(row)].sample
+               : nullptr;
+}
+
 int SampleModel::rowCount(const QModelIndex& parent) const {
     return parent.isValid() ? 0 : static_cast<int>(m_rows.size());
 }

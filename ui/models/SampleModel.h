@@ -22,6 +22,7 @@ class SampleModel : public QAbstractTableModel {
     enum Roles { SortRole = Qt::UserRole, FullTextRole };
 
     explicit SampleModel(Document* document, QObject* parent = nullptr);
+    const dump::SampleInfo* sampleAt(int row) const;
 
     int rowCount(const QModelIndex& parent = {}) const override;
     int columnCount(const QModelIndex& parent = {}) const override;

@@ -3,11 +3,16 @@
 
 #include "document/CellPairs.h"
 #include "document/MapValues.h"
+#include "document/Notes.h"
+#include "document/PairProfile.h"
 #include "document/Selection.h"
 #include "pages/CollectDialog.h"
+#include "pages/DataPage.h"
 #include "pages/DataPanel.h"
 #include "pages/ModelPage.h"
+#include "pages/NotesPage.h"
 #include "pages/OverviewPage.h"
+#include "pages/PairsPage.h"
 #include "pages/SelectionPanel.h"
 #include "pages/StartPage.h"
 #include "pages/window/RecentFiles.h"
@@ -48,6 +53,8 @@ MainWindow::MainWindow(QWidget* parent)
     , m_document(new Document(this))
     , m_values(new MapValues(m_document))
     , m_pairs(new CellPairs(m_document))
+    , m_profile(new PairProfile(m_document))
+    , m_notes(new Notes(this))
     , m_messageBar(new MessageBar(this))
     , m_jobBar(new JobBar(this)) {
     setObjectName(QStringLiteral("mainWindow"));
@@ -63,14 +70,24 @@ MainWindow::MainWindow(QWidget* parent)
 
     connect(m_document, &Document::stateChanged, this, &MainWindow::refreshState);
     connect(m_document, &Document::requestChanged, this, &MainWindow::refreshRequest);
-    connect(m_document, &Document::scoresChanged, this, &MainWindow::refreshState);
+    connect(m_document, &Document::scoresChanged, this, [this] {
+        refreshState();
+        restoreSelection();
+        logCommand();
+    });
     connect(m_document, &Document::opened, this, [this] {
         if (!m_document->path().isEmpty() && QFileInfo::exists(m_document->path())) {
             RecentFiles::add(m_document->path());
             m_start->setRecent(RecentFiles::list());
         }
+        if (!m_restoring) {
+            m_notes->clear();
+            m_sessionFile.clear();
+        }
         refreshTitle();
         refreshState();
+        // Once all views have taken in what is open.
+        QMetaObject::invokeMethod(this, &MainWindow::restoreOpened, Qt::QueuedConnection);
         if (m_computeWhenOpen && m_document->canCompute()) {
             m_computeWhenOpen = false;
             QMetaObject::invokeMethod(m_document, &Document::compute, Qt::QueuedConnection);
@@ -80,6 +97,7 @@ MainWindow::MainWindow(QWidget* parent)
         m_messageBar->setMessage(m_document->message());
         if (m_document->message().severity == Message::Severity::error) {
             m_computeWhenOpen = false;
+            m_restoring.reset();
         }
     });
     connect(m_messageBar, &MessageBar::closed, m_document, &Document::clearMessage);
@@ -118,7 +136,20 @@ void MainWindow::buildPages() {
     m_tabs->tabBar()->setDrawBase(false);
     m_tabs->tabBar()->setExpanding(false);
     m_overview = new OverviewPage(m_document, m_values, m_tabs);
+    m_overview->setObjectName(QStringLiteral("overviewPage"));
+    m_pairsPage = new PairsPage(m_document, m_pairs, m_profile, m_notes, m_tabs);
+    m_dataPage = new DataPage(m_document, m_tabs);
+    m_notesPage = new NotesPage(m_document, m_notes, m_tabs);
     m_tabs->addTab(m_overview, tr("Overview"));
+    m_tabs->addTab(m_pairsPage, tr("Pairs"));
+    m_tabs->addTab(m_dataPage, tr("Data"));
+    m_tabs->addTab(m_notesPage, tr("Notes"));
+    connect(m_tabs, &QTabWidget::currentChanged, this, &MainWindow::refreshState);
+    connect(m_notesPage, &NotesPage::exportRequested, this, &MainWindow::exportNotes);
+    connect(m_overview->maps(), &FourMaps::activated, this, [this](CellRef cell) {
+        m_document->selection()->setCell(cell);
+        m_tabs->setCurrentWidget(m_pairsPage);
+    });
     m_stack->addWidget(m_start);
     m_stack->addWidget(m_modelPage);
     m_stack->addWidget(m_tabs);
@@ -148,6 +179,14 @@ void MainWindow::buildDocks() {
     m_selectionPanel = new SelectionPanel(m_document, m_values, m_pairs, this);
     m_dataPanel->setMinimumWidth(150);
     m_selectionPanel->setMinimumWidth(300);
+    connect(m_dataPanel, &DataPanel::parameterActivated, this, [this](const QString& name) {
+        m_tabs->setCurrentWidget(m_dataPage);
+        m_dataPage->showParameter(name);
+    });
+    connect(m_dataPanel, &DataPanel::taskActivated, this, [this](const QString& name) {
+        m_tabs->setCurrentWidget(m_dataPage);
+        m_dataPage->showTask(name);
+    });
     m_dataDock = dock(tr("Data"), "dataDock", m_dataPanel, Qt::LeftDockWidgetArea);
     m_selectionDock = dock(tr("Selection"), "selectionDock", m_selectionPanel, Qt::RightDockWidgetArea);
 }
@@ -163,7 +202,12 @@ void MainWindow::restoreLayout() {
 }
 
 void MainWindow::open(const QString& path) {
+    if (path.endsWith(QLatin1String(".qkovsession"))) {
+        openSession(path);
+        return;
+    }
     m_computeWhenOpen = false;
+    m_restoring.reset();
     m_document->open(path);
 }
 
@@ -210,6 +254,7 @@ void MainWindow::closeEvent(QCloseEvent* event) {
     QSettings settings;
     settings.setValue(QStringLiteral("window/geometry"), saveGeometry());
     settings.setValue(QStringLiteral("window/state"), saveState());
+    keepLastSession();
     m_document->cancel();
     QMainWindow::closeEvent(event);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "document/Document.h"
+#include "document/Session.h"
 
 #include <QMainWindow>
 
@@ -17,12 +18,17 @@ class QToolButton;
 namespace qkov::ui {
 
 class CellPairs;
+class DataPage;
 class DataPanel;
 class JobBar;
 class MapValues;
 class MessageBar;
 class ModelPage;
+class Notes;
+class NotesPage;
 class OverviewPage;
+class PairProfile;
+class PairsPage;
 class SegmentedControl;
 class SelectionPanel;
 class StartPage;
@@ -42,10 +48,23 @@ class MainWindow : public QMainWindow {
     MessageBar* messageBar() const { return m_messageBar; }
     QTabWidget* tabs() const { return m_tabs; }
     MapValues* mapValues() const { return m_values; }
+    PairsPage* pairsPage() const { return m_pairsPage; }
+    DataPage* dataPage() const { return m_dataPage; }
+    NotesPage* notesPage() const { return m_notesPage; }
+    Notes* notes() const { return m_notes; }
 
     void open(const QString& path);
     /// Writes the four maps as they are shown. @throws qkov::InputError
     void exportMaps(const QString& file);
+
+    Session session() const;
+    /// @throws qkov::InputError
+    void saveSessionTo(const QString& file);
+    void openSession(const QString& file);
+    /// What was open when the last window closed. False: nothing.
+    bool restoreLastSession();
+    /// Commands that reproduce what was computed since the window opened, oldest first.
+    const QStringList& commandLog() const { return m_commands; }
 
   public slots:
     void openDemo();
@@ -72,7 +91,18 @@ class MainWindow : public QMainWindow {
     void chooseFigure(const QString& suffix);
     void chooseFile(const QString& title, const QString& suffix, const QString& filter,
                     const std::function<void(const QString&)>& use);
+    // WindowSession.cpp
+    static QString lastSessionFile();
+    void restoreOpened();
+    void restoreSelection();
+    void chooseSession();
+    void saveSessionAs(bool ask);
+    void keepLastSession();
+    void exportNotes();
     // WindowStates.cpp
+    void logCommand();
+    QString commandText() const;
+    void showCommandLog();
     void refreshState();
     void refreshRequest();
     void refreshTitle();
@@ -85,12 +115,17 @@ class MainWindow : public QMainWindow {
     Document* m_document;
     MapValues* m_values;
     CellPairs* m_pairs;
+    PairProfile* m_profile;
+    Notes* m_notes;
 
     QStackedWidget* m_stack;
     StartPage* m_start;
     ModelPage* m_modelPage;
     QTabWidget* m_tabs;
     OverviewPage* m_overview;
+    PairsPage* m_pairsPage;
+    DataPage* m_dataPage;
+    NotesPage* m_notesPage;
     DataPanel* m_dataPanel;
     SelectionPanel* m_selectionPanel;
     QDockWidget* m_dataDock;
@@ -115,9 +150,16 @@ class MainWindow : public QMainWindow {
     QAction* m_close;
     QAction* m_copyCommand;
     QAction* m_copyFinding;
+    QAction* m_showData;
+    QAction* m_showSelection;
     QList<QAction*> m_needScores;
+    QList<QAction*> m_needSource;
     /// Open the demo: compute as soon as its dump is open.
     bool m_computeWhenOpen = false;
+    std::optional<Session> m_restoring; ///< what is still to be restored of a session
+    QString m_sessionFile;
+    QStringList m_commands;
+    std::weak_ptr<const engine::Scores> m_logged;
 };
 
 /// The demo's model folder, installed or in the source tree; empty if there is none.

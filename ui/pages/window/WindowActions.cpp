@@ -6,7 +6,10 @@
 #include "document/Selection.h"
 #include "document/Words.h"
 #include "pages/OptionsDialog.h"
+#include "document/Notes.h"
+#include "pages/NotesPage.h"
 #include "pages/OverviewPage.h"
+#include "pages/PairsPage.h"
 #include "pages/StartPage.h"
 #include "pages/window/RecentFiles.h"
 #include "shell/ActionFinder.h"
@@ -88,6 +91,8 @@ void MainWindow::buildFileMenu() {
     m_openMenu->addMenu(m_recentMenu);
     connect(m_start, &StartPage::openFileRequested, open, &QAction::trigger);
     connect(m_start, &StartPage::openModelRequested, model, &QAction::trigger);
+    addTo(file, tr("Open s&ession…"), "openSession", QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_O), {},
+          [this] { chooseSession(); });
     file->addSeparator();
     m_collect = addTo(file, tr("&Collect gradients…"), "collect", QKeySequence(Qt::CTRL | Qt::Key_G),
                       QStringLiteral("fisher"), [this] { showCollectDialog(); });
@@ -110,6 +115,12 @@ void MainWindow::buildFileMenu() {
         chooseFile(tr("Save the results"), QStringLiteral("results.h5"), tr("Results (*.h5)"),
                    [this](const QString& f) { m_document->saveResults(f); });
     });
+    m_needSource << addTo(file, tr("Save sess&ion"), "saveSession", QKeySequence::Save, {},
+                          [this] { saveSessionAs(false); })
+                 << addTo(file, tr("Save session &as…"), "saveSessionAs", QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_W), {},
+                          [this] { saveSessionAs(true); })
+                 << addTo(file, tr("Export &notes…"), "exportNotesAction", QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_N), {},
+                          [this] { exportNotes(); });
     m_close = addTo(file, tr("C&lose file"), "closeFile", QKeySequence::Close, QStringLiteral("close"),
                     [this] { m_document->close(); });
     file->addSeparator();
@@ -173,12 +184,8 @@ void MainWindow::buildAnalysisMenu() {
     menu->addSeparator();
     m_copyCommand = addTo(menu, tr("Copy as qkov co&mmand"), "copyCommand",
                           QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C), QStringLiteral("copy"), [this] {
-                              if (const auto scores = m_document->scores()) {
-                                  const QString dump =
-                                      m_document->dump()
-                                          ? QString::fromStdString(m_document->dump()->file().string())
-                                          : quoted(scores->header().dumpName);
-                                  QApplication::clipboard()->setText(commandLine(scores->header(), dump));
+                              if (m_document->scores()) {
+                                  QApplication::clipboard()->setText(commandText());
                                   m_document->setMessage(Message::info(
                                       tr("Copied the command that reproduces this analysis")));
                               }
@@ -195,6 +202,20 @@ void MainWindow::buildAnalysisMenu() {
                               }
                           });
     m_needScores << m_copyCommand << m_copyFinding;
+    addTo(menu, tr("Command &log…"), "commandLog", QKeySequence(Qt::CTRL | Qt::Key_L), {},
+          [this] { showCommandLog(); });
+    menu->addSeparator();
+    m_needScores << addTo(menu, tr("&Note on the selection"), "addNote", QKeySequence(Qt::CTRL | Qt::Key_N), {},
+                          [this] {
+                              m_tabs->setCurrentWidget(m_notesPage);
+                              m_notesPage->edit();
+                          })
+                 << addTo(menu, tr("&Pin the pair"), "pinSelection", QKeySequence(Qt::CTRL | Qt::Key_P),
+                          QStringLiteral("pin"), [this] {
+                              if (const auto p = placeOf(*m_document)) {
+                                  m_notes->pin(*p);
+                              }
+                          });
 }
 
 void MainWindow::buildViewMenu() {
@@ -226,14 +247,31 @@ void MainWindow::buildViewMenu() {
     theme(tr("&Light"), ThemeChoice::light, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_L), QStringLiteral("sun"));
     theme(tr("&Dark"), ThemeChoice::dark, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_D), QStringLiteral("moon"));
     view->addSeparator();
-    m_dataDock->toggleViewAction()->setShortcut(QKeySequence(Qt::Key_F3));
-    m_selectionDock->toggleViewAction()->setShortcut(QKeySequence(Qt::Key_F4));
-    view->addActions({m_dataDock->toggleViewAction(), m_selectionDock->toggleViewAction()});
+    // Which docks the user wants; a page may still do without the right one.
+    const auto dock = [&](const QString& text, const char* name, const QKeySequence& keys) {
+        auto* a = view->addAction(text);
+        a->setObjectName(QLatin1String(name));
+        a->setCheckable(true);
+        a->setChecked(QSettings().value(QStringLiteral("window/") + QLatin1String(name), true).toBool());
+        a->setShortcut(keys);
+        connect(a, &QAction::triggered, this, [this, a](bool on) {
+            QSettings().setValue(QStringLiteral("window/") + a->objectName(), on);
+            refreshState();
+        });
+        return a;
+    };
+    m_showData = dock(tr("&Data panel"), "showData", QKeySequence(Qt::Key_F3));
+    m_showSelection = dock(tr("&Selection panel"), "showSelection", QKeySequence(Qt::Key_F4));
     view->addSeparator();
-    auto* full = addTo(view, tr("&Full screen"), "fullScreen", QKeySequence(Qt::Key_F11), {}, [this] {
+    for (int t = 0; t < m_tabs->count(); ++t) {
+        addTo(view, tr("Page: %1").arg(m_tabs->tabText(t)), qPrintable(QStringLiteral("page%1").arg(t)),
+              QKeySequence(QKeyCombination(Qt::ALT, static_cast<Qt::Key>(Qt::Key_1 + t))), {},
+              [this, t] { m_tabs->setCurrentIndex(t); });
+    }
+    view->addSeparator();
+    addTo(view, tr("&Full screen"), "fullScreen", QKeySequence(Qt::Key_F11), {}, [this] {
         setWindowState(windowState() ^ Qt::WindowFullScreen);
     });
-    Q_UNUSED(full)
 }
 
 void MainWindow::buildHelpMenu() {

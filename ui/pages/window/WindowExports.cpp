@@ -52,16 +52,15 @@ void MainWindow::exportMaps(const QString& file) {
     options.command = commandLine(scores->header(), m_document->dump()
                                                         ? QString::fromStdString(m_document->dump()->file().string())
                                                         : quoted(scores->header().dumpName));
-    FigureSpec spec = blocksFigure(*scores, options);
-    std::size_t panel = 0;
+    // The reduction on screen, not only the mean.
+    std::vector<std::vector<double>> values;
     for (const Block b : allBlocks) {
-        if (scores->header().blocks[blockIndex(b)] && panel < spec.panels.size()) {
-            // The reduction on screen, not only the mean.
-            spec.panels[panel].values = m_values->values(b);
-            if (!look.marks) {
-                spec.panels[panel].marks.clear();
-            }
-            ++panel;
+        values.push_back(m_values->values(b));
+    }
+    FigureSpec spec = blocksFigure(*scores, options, values);
+    if (!look.marks) {
+        for (auto& panel : spec.panels) {
+            panel.marks.clear();
         }
     }
     const auto done = exportFigure(spec, std::filesystem::path(file.toStdU16String()));

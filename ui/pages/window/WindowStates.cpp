@@ -6,22 +6,32 @@
 #include "document/Selection.h"
 #include "document/Words.h"
 #include "pages/ModelPage.h"
+#include "pages/NotesPage.h"
+#include "pages/PairsPage.h"
 #include "pages/StartPage.h"
 #include "widgets/JobBar.h"
 #include "widgets/SegmentedControl.h"
 #include "widgets/Theme.h"
 
 #include <QAction>
+#include <QApplication>
+#include <QClipboard>
 #include <QComboBox>
+#include <QDialog>
+#include <QDialogButtonBox>
 #include <QDir>
 #include <QDockWidget>
 #include <QFileInfo>
+#include <QLabel>
+#include <QPlainTextEdit>
+#include <QPushButton>
 #include <QSignalBlocker>
 #include <QStackedWidget>
 #include <QStyle>
 #include <QTabWidget>
 #include <QToolBar>
 #include <QToolButton>
+#include <QVBoxLayout>
 
 namespace qkov::ui {
 
@@ -74,8 +84,10 @@ void MainWindow::refreshState() {
                               : source == Document::Source::model ? static_cast<QWidget*>(m_modelPage)
                                                                   : static_cast<QWidget*>(m_tabs));
     const bool pages = m_stack->currentWidget() == m_tabs;
-    m_dataDock->setVisible(!none && m_dataDock->toggleViewAction()->isChecked());
-    m_selectionDock->setVisible(pages && m_selectionDock->toggleViewAction()->isChecked());
+    // The Pairs and Notes pages show the selection themselves, larger.
+    const bool beside = pages && m_tabs->currentWidget() != m_pairsPage && m_tabs->currentWidget() != m_notesPage;
+    m_dataDock->setVisible(!none && m_showData->isChecked());
+    m_selectionDock->setVisible(beside && m_showSelection->isChecked());
 
     // The analysis controls are always there, so that the tool bar never jumps.
     const bool running = m_document->busy();
@@ -103,6 +115,9 @@ void MainWindow::refreshState() {
     for (QAction* a : std::as_const(m_needScores)) {
         a->setEnabled(scores);
     }
+    for (QAction* a : std::as_const(m_needSource)) {
+        a->setEnabled(!none);
+    }
     m_collect->setEnabled(m_document->checkpoint().has_value() && !running);
     m_close->setEnabled(!none);
     m_options->setEnabled(m_document->canCompute());
@@ -129,6 +144,53 @@ void MainWindow::refreshState() {
     } else {
         m_jobBar->setIdle(idleText());
     }
+}
+
+QString MainWindow::commandText() const {
+    const auto scores = m_document->scores();
+    if (!scores) {
+        return {};
+    }
+    return commandLine(scores->header(), m_document->dump()
+                                             ? QString::fromStdString(m_document->dump()->file().string())
+                                             : quoted(scores->header().dumpName));
+}
+
+void MainWindow::logCommand() {
+    const auto scores = m_document->scores();
+    if (!scores || !scores->complete() || m_logged.lock() == scores) {
+        return;
+    }
+    m_logged = scores;
+    const QString command = commandText();
+    if (m_commands.isEmpty() || m_commands.last() != command) {
+        m_commands << command;
+    }
+}
+
+void MainWindow::showCommandLog() {
+    QDialog dialog(this);
+    dialog.setWindowTitle(tr("Command log"));
+    dialog.setObjectName(QStringLiteral("commandLog"));
+    dialog.resize(720, 360);
+    auto* column = new QVBoxLayout(&dialog);
+    column->setContentsMargins(20, 16, 20, 16);
+    auto* hint = new QLabel(tr("Each analysis of this window as the command that reproduces it."), &dialog);
+    setMuted(hint);
+    column->addWidget(hint);
+    auto* text = new QPlainTextEdit(m_commands.join(QStringLiteral("\n\n")), &dialog);
+    text->setReadOnly(true);
+    text->setPlaceholderText(tr("Nothing was computed yet"));
+    nameWidget(text, "commandLogText", tr("Commands"));
+    column->addWidget(text, 1);
+    auto* buttons = new QDialogButtonBox(QDialogButtonBox::Close, &dialog);
+    auto* copy = buttons->addButton(tr("Copy all"), QDialogButtonBox::ActionRole);
+    connect(copy, &QPushButton::clicked, &dialog, [this] {
+        QApplication::clipboard()->setText(m_commands.join(QLatin1Char('\n')) + QLatin1Char('\n'));
+    });
+    connect(buttons, &QDialogButtonBox::rejected, &dialog, &QDialog::reject);
+    column->addWidget(buttons);
+    dialog.exec();
 }
 
 void MainWindow::refreshRequest() {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Speed of the application, printed beside what is asked of it. Run under a display (Xvfb's will do):
+//   xvfb-run -a bench_ui [FOLDER for a 655 MB results file]
+#include "document/Document.h"
+#include "document/Selection.h"
+#include "engine/Scores.h"
+#include "pages/OverviewPage.h"
+#include "pages/PairMatrix.h"
+#include "pages/SelectionPanel.h"
+#include "pages/window/MainWindow.h"
+#include "plots/HeatmapView.h"
+#include "results/ResultsFile.h"
+#include "ui/FakeScores.h"
+#include "widgets/Theme.h"
+
+#include <QApplication>
+#include <QElapsedTimer>
+#include <QFile>
+#include <QSettings>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <cmath>
+#include <cstdio>
+#include <functional>
+
+using namespace qkov;
+using namespace qkov::ui;
+
+namespace {
+
+void say(const char* what, double value, const char* unit, double limit) {
+    std::printf("%-58s %9.1f %-3s (at most %g)  %s\n", what, value, unit, limit, value <= limit ? "ok" : "TOO SLOW");
+    std::fflush(stdout);
+}
+
+bool waitFor(const std::function<bool()>& done) {
+    QElapsedTimer t;
+    t.start();
+    while (!done() && t.elapsed() < 60000) {
+        QCoreApplication::processEvents(QEventLoop::AllEvents | QEventLoop::WaitForMoreEvents, 5);
+    }
+    return done();
+}
+
+double residentMb() {
+    QFile f(QStringLiteral("/proc/self/status"));
+    if (f.open(QIODevice::ReadOnly)) {
+        for (const QByteArray& line : f.readAll().split('\n')) {
+            if (line.startsWith("VmRSS:")) {
+                return line.mid(6).trimmed().split(' ').first().toDouble() / 1024;
+            }
+        }
+    }
+    return 0;
+}
+
+/// Values made when asked for: a results file of any size without holding it.
+class Formula final : public engine::Scores {
+  public:
+    Formula(int layers, int heads, int samples)
+        : m_header(test::fakeHeader({layers, heads, heads, samples, samples})) {}
+    const engine::ScoreHeader& header() const override { return *m_header; }
+    bool computed(std::size_t) const override { return true; }
+    double mean(Block b, std::size_t l, std::size_t h) const override {
+        return std::abs(std::sin(static_cast<double>(l * 37 + h * 11 + blockIndex(b)))) + 0.1;
+    }
+    engine::CellHealth health(Block, std::size_t, std::size_t) const override { return {1e-6, 1e-4, 1e-2, 0.1, 1e-5}; }
+    std::vector<float> pairs(Block b, std::size_t l, std::size_t h) const override {
+        std::vector<float> v(m_header->nA() * m_header->nB());
+        const auto m = static_cast<float>(mean(b, l, h));
+        for (std::size_t n = 0; n < v.size(); ++n) {
+            v[n] = m * (0.5F + static_cast<float>((n * 2654435761U) % 1000U) / 1000.0F);
+        }
+        return v;
+    }
+
+  private:
+    std::shared_ptr<const engine::ScoreHeader> m_header;
+};
+
+} // namespace
+
+int main(int argc, char** argv) {
+    QElapsedTimer sinceStart;
+    sinceStart.start();
+    QApplication app(argc, argv);
+    QApplication::setOrganizationName(QStringLiteral("QKOV"));
+    QApplication::setApplicationName(QStringLiteral("bench-ui"));
+    QTemporaryDir settings;
+    QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, settings.path());
+    applyTheme(ThemeChoice::light);
+    MainWindow window;
+    window.resize(1440, 900);
+    window.show();
+    QTest::qWaitForWindowExposed(&window);
+    window.repaint();
+    say("first window", static_cast<double>(sinceStart.nsecsElapsed()) / 1e6, "ms", 500);
+
+    auto* d = window.document();
+    const auto a = std::make_shared<Formula>(32, 32, 40);
+    QElapsedTimer t;
+    t.start();
+    d->showScores(a);
+    window.repaint();
+    say("32 x 32 x 4 map on screen", static_cast<double>(t.nsecsElapsed()) / 1e6, "ms", 100);
+    auto* maps = window.overview()->maps();
+    auto* o = maps->view(Block::O);
+    double slowest = 0;
+    for (int n = 0; n < 30; ++n) {
+        const QPoint at = o->cellRect(n, (n * 7) % 32).center().toPoint();
+        t.restart();
+        QTest::mouseMove(o, at);
+        QCoreApplication::processEvents();
+        for (const Block b : allBlocks) {
+            maps->view(b)->repaint();
+        }
+        slowest = std::max(slowest, static_cast<double>(t.nsecsElapsed()) / 1e6);
+    }
+    say("hover to painted crosshair in all four, slowest of 30", slowest, "ms", 16);
+    slowest = 0;
+    const auto b = std::make_shared<Formula>(32, 32, 40);
+    for (int n = 0; n < 6; ++n) {
+        t.restart();
+        d->showScores(n % 2 ? std::shared_ptr<const engine::Scores>(a) : b);
+        window.repaint();
+        slowest = std::max(slowest, static_cast<double>(t.nsecsElapsed()) / 1e6);
+    }
+    say("switch to other scores at hand and repaint, slowest of 6", slowest, "ms", 100);
+
+    const QString folder = argc > 1 ? QString::fromLocal8Bit(argv[1]) : settings.path();
+    const QString file = folder + QStringLiteral("/bench-results.h5");
+    {
+        const Formula big(32, 32, 200);
+        Job job;
+        results::writeResults(file.toStdString(), big, job);
+    }
+    std::printf("%-58s %9.1f MB\n", "results file", static_cast<double>(QFile(file).size()) / 1e6);
+    d->close();
+    t.restart();
+    window.open(file);
+    waitFor([&] { return d->scores() != nullptr; });
+    window.repaint();
+    say("655 MB of scores opened and on screen", static_cast<double>(t.nsecsElapsed()) / 1e6, "ms", 1000);
+    auto* matrix = window.selectionPanel()->matrix()->view();
+    slowest = 0;
+    for (int n = 0; n < 8; ++n) {
+        t.restart();
+        d->selection()->setCell(CellRef{allBlocks[static_cast<std::size_t>(n % 4)], n * 3, (n * 5) % 32});
+        const QString title = QStringLiteral("L%1 ").arg(n * 3);
+        waitFor([&] { return matrix->data().title.startsWith(title); });
+        matrix->repaint();
+        slowest = std::max(slowest, static_cast<double>(t.nsecsElapsed()) / 1e6);
+    }
+    say("pair matrix after the click, slowest of 8", slowest, "ms", 100);
+    say("resident memory", residentMb(), "MB", 400);
+    window.close();
+    QFile::remove(file);
+    return 0;
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// From a question to a finding, kept: pairs, filter, pin, note, session, quit, restore; and what
+// assistive technology is told on the way.
+#include "gui/DemoFixture.h"
+
+#include "document/Notes.h"
+#include "document/PairProfile.h"
+#include "document/Selection.h"
+#include "models/ConflictModel.h"
+#include "pages/ConflictTable.h"
+#include "pages/DataPage.h"
+#include "pages/NotesPage.h"
+#include "pages/OverviewPage.h"
+#include "pages/PairMatrix.h"
+#include "pages/PairsPage.h"
+#include "pages/window/MainWindow.h"
+#include "widgets/FactList.h"
+#include "widgets/SegmentedControl.h"
+#include "widgets/SlicePicture.h"
+#include "widgets/TextView.h"
+#include "widgets/Theme.h"
+
+#include <QAccessible>
+#include <QAction>
+#include <QApplication>
+#include <QClipboard>
+#include <QLabel>
+#include <QLineEdit>
+#include <QListWidget>
+#include <QMenu>
+#include <QPlainTextEdit>
+#include <QSettings>
+#include <QStandardPaths>
+#include <QTabWidget>
+#include <QTableView>
+#include <QTableWidget>
+#include <QTest>
+#include <QToolButton>
+
+#include <functional>
+#include <memory>
+
+using namespace qkov;
+using namespace qkov::ui;
+
+class TestStory : public QObject {
+    Q_OBJECT
+
+  private slots:
+    void initTestCase() {
+        QStandardPaths::setTestModeEnabled(true);
+        m_settings = std::make_unique<QTemporaryDir>();
+        QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, m_settings->path());
+        applyTheme(ThemeChoice::light);
+        m_demo = std::make_unique<test::DemoFixture>(16);
+        openWindow();
+        m_window->open(m_demo->results());
+        QTRY_VERIFY(m_window->document()->scores() != nullptr);
+    }
+
+    void theMapLeadsToThePairs() {
+        auto* o = m_window->overview()->maps()->view(Block::O);
+        QTest::mouseDClick(o, Qt::LeftButton, {}, o->cellRect(3, 4).center().toPoint());
+        QTRY_COMPARE(m_window->tabs()->currentWidget(), static_cast<QWidget*>(m_window->pairsPage()));
+        auto* page = m_window->pairsPage();
+        QTRY_VERIFY(page->isVisible());
+        QTRY_COMPARE(page->table()->model()->rowCount(), 6 * 8 * 4 * 256);
+        QTRY_VERIFY(!page->textA()->text().isEmpty());
+        QTRY_COMPARE(page->profileView(Block::Q)->data().rows, 6);
+        QTRY_VERIFY(page->diagnostics()->text().contains(QStringLiteral("Cosine: ")));
+        // The profile shows the pair's own score in its own cell.
+        const auto s = m_window->document()->selection()->state();
+        const auto all = m_window->document()->scores()->pairs(Block::O, 3, 4);
+        QCOMPARE(static_cast<float>(page->profileView(Block::O)->data().value(3, 4)),
+                 all[static_cast<std::size_t>(s.pair->i) * 16 + static_cast<std::size_t>(s.pair->j)]);
+    }
+
+    void theFilterFinds() {
+        auto* table = m_window->pairsPage()->table();
+        QTest::keyClicks(table->filterEdit(), QStringLiteral("layer:3 block:O head:4-5"));
+        QTRY_COMPARE(table->model()->rowCount(), 2 * 256);
+        for (const auto& r : table->model()->rows()) {
+            QCOMPARE(r.block, Block::O);
+            QCOMPARE(int(r.row), 3);
+        }
+        auto* view = table->view();
+        view->setFocus();
+        view->selectRow(5);
+        QTest::keyClick(view, Qt::Key_Down);
+        QTRY_VERIFY(m_window->document()->selection()->state() == table->model()->stateAt(6));
+    }
+
+    void ordersOfTheMatrix() {
+        auto* page = m_window->pairsPage();
+        const auto natural = page->matrix()->view()->data().rowLabels;
+        QTest::mouseClick(page->findChild<SegmentedControl*>(QStringLiteral("matrixOrder"))->button(2), Qt::LeftButton);
+        auto seriated = page->matrix()->view()->data().rowLabels;
+        QVERIFY(seriated != natural);
+        seriated.sort();
+        auto sorted = natural;
+        sorted.sort();
+        QCOMPARE(seriated, sorted);
+        // The selected pair is still the same pair.
+        const auto at = page->matrix()->view()->selected();
+        QVERIFY(at && page->matrix()->pairAt(at->row, at->column) == m_window->document()->selection()->pair());
+    }
+
+    void pinsAreCompared() {
+        auto* page = m_window->pairsPage();
+        QTest::mouseClick(page->findChild<QToolButton*>(QStringLiteral("pinPair")), Qt::LeftButton);
+        QTRY_COMPARE(page->pinTable()->rowCount(), 1);
+        QTest::keyClick(page->table()->view(), Qt::Key_Down);
+        m_window->findChild<QAction*>(QStringLiteral("pinSelection"))->trigger();
+        QTRY_COMPARE(page->pinTable()->rowCount(), 2);
+        QVERIFY(page->pinTable()->isVisible());
+        for (int c = 2; c < 6; ++c) {
+            QVERIFY(page->pinTable()->item(0, c)->text() != QStringLiteral("–"));
+        }
+    }
+
+    void theFindingIsCopiedWithOneKey() {
+        QTest::keyClick(m_window.get(), Qt::Key_F8);
+        const QString text = QApplication::clipboard()->text();
+        QVERIFY2(text.contains(QStringLiteral("interference of arithmetic on code")), qPrintable(text));
+        QVERIFY(text.contains(QStringLiteral("rank")));
+    }
+
+    void theCommandReproduces() {
+        m_window->findChild<QAction*>(QStringLiteral("copyCommand"))->trigger();
+        const QString text = QApplication::clipboard()->text();
+        QVERIFY2(text.startsWith(QStringLiteral("qkov compute ")), qPrintable(text));
+        QVERIFY(text.contains(QStringLiteral("demo.h5 --task-a arithmetic --task-b code")));
+        QVERIFY(!m_window->commandLog().isEmpty());
+    }
+
+    void dataShowsSlicesAndSamples() {
+        m_window->tabs()->setCurrentWidget(m_window->dataPage());
+        auto* page = m_window->dataPage();
+        QVERIFY(page->parameters()->model()->rowCount() >= 12);
+        QTRY_VERIFY(!page->picture()->words().isEmpty());
+        page->search()->setText(QStringLiteral("arithmetic"));
+        QTRY_VERIFY(page->samples()->model()->rowCount() > 0);
+        page->samples()->selectRow(0);
+        QTRY_VERIFY(!page->findChild<TextView*>(QStringLiteral("sampleText"))->text().isEmpty());
+        page->search()->clear();
+        QTRY_COMPARE(page->samples()->model()->rowCount(), 32);
+    }
+
+    void notesAreKeptInASession() {
+        m_window->findChild<QAction*>(QStringLiteral("addNote"))->trigger();
+        auto* editor = m_window->notesPage()->editor();
+        QTRY_VERIFY(editor->hasFocus());
+        QTest::keyClicks(editor, QStringLiteral("These two collide"));
+        QCOMPARE(m_window->notes()->notes().size(), std::size_t(1));
+        QTRY_COMPARE(m_window->notesPage()->list()->count(), 1);
+        m_state = m_window->document()->selection()->state();
+        m_session = m_demo->file(QStringLiteral("story.qkovsession"));
+        m_window->saveSessionTo(m_session);
+        QVERIFY(QFile::exists(m_session));
+        const QString markdown = m_window->notes()->markdown(QStringLiteral("N"), {});
+        QVERIFY(markdown.contains(QStringLiteral("These two collide")));
+    }
+
+    void quitAndRestore() {
+        m_window->close();
+        m_window.reset();
+        openWindow();
+        m_window->open(m_session);
+        QTRY_VERIFY(m_window->document()->scores() != nullptr);
+        QTRY_VERIFY(m_window->document()->selection()->state() == m_state);
+        QTRY_COMPARE(m_window->notes()->notes().size(), std::size_t(1));
+        QCOMPARE(m_window->notes()->pins().size(), std::size_t(2));
+        QCOMPARE(m_window->tabs()->currentWidget(), static_cast<QWidget*>(m_window->notesPage()));
+        QCOMPARE(m_window->notesPage()->editor()->toPlainText(), QStringLiteral("These two collide"));
+    }
+
+    void theLastSessionComesBack() {
+        m_window->close();
+        m_window.reset();
+        openWindow();
+        QVERIFY(m_window->restoreLastSession());
+        QTRY_VERIFY(m_window->document()->scores() != nullptr);
+        QTRY_VERIFY(m_window->document()->selection()->state() == m_state);
+    }
+
+    void brokenSessionsAreSaid() {
+        const QString file = m_demo->file(QStringLiteral("broken.qkovsession"));
+        QFile f(file);
+        QVERIFY(f.open(QIODevice::WriteOnly));
+        f.write("{\"format\": \"qkov-session\", \"format_version\": 1");
+        f.close();
+        m_window->open(file);
+        QVERIFY(m_window->document()->message().severity == Message::Severity::error);
+        QVERIFY(m_window->document()->message().where.contains(QStringLiteral("broken.qkovsession")));
+        m_window->document()->clearMessage();
+    }
+
+    void everyControlHasAName() {
+        for (int t = 0; t < m_window->tabs()->count(); ++t) {
+            m_window->tabs()->setCurrentIndex(t);
+            QTest::qWait(100);
+            QStringList nameless;
+            QString tree;
+            const std::function<void(QAccessibleInterface*, int)> walk = [&](QAccessibleInterface* a, int depth) {
+                if (!a || !a->isValid() || depth > 20) {
+                    return;
+                }
+                const auto state = a->state();
+                if (state.invisible) {
+                    return;
+                }
+                const QString name = a->text(QAccessible::Name);
+                tree += QString(depth * 2, QLatin1Char(' ')) + QString::number(a->role(), 16) + QLatin1Char(' ') + name + QLatin1Char('\n');
+                const auto role = a->role();
+                const bool control = role == QAccessible::Button || role == QAccessible::ComboBox ||
+                                     role == QAccessible::EditableText || role == QAccessible::CheckBox ||
+                                     role == QAccessible::SpinBox || role == QAccessible::PushButton ||
+                                     role == QAccessible::Table || role == QAccessible::Tree;
+                const QObject* o = a->object();
+                const bool internal = o && (o->objectName().startsWith(QLatin1String("qt_")) ||
+                                            o->inherits("QHeaderView") || o->inherits("QLineEditIconButton") ||
+                                            (o->parent() && o->parent()->inherits("QComboBox")));
+                if (control && name.isEmpty() && !internal) {
+                    nameless << QString::fromLatin1(o ? o->metaObject()->className() : "?") + QLatin1Char(' ') + (o ? o->objectName() : QString());
+                }
+                if (role == QAccessible::Table || role == QAccessible::Tree || role == QAccessible::List) {
+                    return; // their cells are data
+                }
+                for (int c = 0; c < a->childCount(); ++c) {
+                    walk(a->child(c), depth + 1);
+                }
+            };
+            walk(QAccessible::queryAccessibleInterface(m_window.get()), 0);
+            QVERIFY2(nameless.isEmpty(), qPrintable(nameless.join(QStringLiteral(", "))));
+            QVERIFY(tree.contains(QStringLiteral("Normalization")) || tree.contains(QStringLiteral("Structural")));
+        }
+    }
+
+    void theCurrentCellIsSaid() {
+        m_window->tabs()->setCurrentIndex(0);
+        m_window->document()->selection()->setCell(CellRef{Block::K, 2, 5});
+        auto* k = m_window->overview()->maps()->view(Block::K);
+        const QString said = k->describe({2, 5});
+        QVERIFY2(said.contains(QStringLiteral("2")) && said.contains(QStringLiteral("5")), qPrintable(said));
+    }
+
+    void everyActionHasAKey() {
+        QStringList without;
+        for (const QAction* a : m_window->findChildren<QAction*>()) {
+            const bool named = !a->objectName().isEmpty() && !a->objectName().startsWith(QLatin1String("_q")) &&
+                               !a->objectName().startsWith(QLatin1String("look")) && !a->menu();
+            if (named && a->shortcut().isEmpty()) {
+                without << a->objectName();
+            }
+        }
+        QVERIFY2(without.isEmpty(), qPrintable(without.join(QStringLiteral(", "))));
+    }
+
+  private:
+    void openWindow() {
+        m_window = std::make_unique<MainWindow>();
+        m_window->resize(1440, 900);
+        m_window->show();
+        QVERIFY(QTest::qWaitForWindowExposed(m_window.get()));
+        m_window->activateWindow(); // there may be no window manager to do it
+        QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
+    }
+
+    std::unique_ptr<QTemporaryDir> m_settings;
+    std::unique_ptr<test::DemoFixture> m_demo;
+    std::unique_ptr<MainWindow> m_window;
+    QString m_session;
+    Selection::State m_state;
+};
+
+int main(int argc, char** argv) {
+    QApplication app(argc, argv);
+    QApplication::setOrganizationName(QStringLiteral("QKOV"));
+    QApplication::setApplicationName(QStringLiteral("studio-story-test"));
+    TestStory t;
+    return QTest::qExec(&t, argc, argv);
+}
+#include "tst_gui_story.moc"

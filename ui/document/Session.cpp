@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "document/Session.h"
+
+#include "base/AtomicFile.h"
+#include "base/Error.h"
+#include "results/RequestJson.h"
+
+#include <nlohmann/json.hpp>
+
+#include <QDir>
+#include <QFile>
+#include <QFileInfo>
+
+namespace qkov::ui {
+
+namespace {
+
+using nlohmann::json;
+
+std::filesystem::path toPath(const QString& text) {
+    return std::filesystem::path(text.toStdU16String());
+}
+
+json toJson(const Place& p) {
+    json j{{"block", std::string(1, blockName(p.cell.block))},
+           {"layer", p.cell.layer.value},
+           {"head", p.cell.head.value}};
+    if (p.isPair()) {
+        j["sample_a"] = p.sampleA.toStdString();
+        j["sample_b"] = p.sampleB.toStdString();
+    }
+    return j;
+}
+
+Place placeFrom(const json& j) {
+    Place p;
+    const auto blocks = engine::parseBlocks(j.at("block").get<std::string>());
+    p.cell.block = blocks.empty() ? Block::Q : blocks.front();
+    p.cell.layer = LayerIndex(j.at("layer").get<std::int64_t>());
+    p.cell.head = HeadIndex(j.at("head").get<std::int64_t>());
+    p.sampleA = QString::fromStdString(j.value("sample_a", std::string()));
+    p.sampleB = QString::fromStdString(j.value("sample_b", std::string()));
+    return p;
+}
+
+} // namespace
+
+QString toJson(const Session& s, const QString& sessionFile) {
+    const QDir folder = QFileInfo(sessionFile).absoluteDir();
+    const QString relative = folder.relativeFilePath(s.path);
+    json j{{"format", "qkov-session"},
+           {"format_version", 1},
+           {"file", (relative.startsWith(QLatin1String("..")) ? s.path : relative).toStdString()},
+           {"fingerprint", s.fingerprint.toStdString()},
+           {"computed", s.computed},
+           {"page", s.page.toStdString()},
+           {"reduction", s.reduction.toStdString()}};
+    if (s.request) {
+        j["request"] = engine::toJson(*s.request);
+    }
+    if (s.place) {
+        j["selection"] = toJson(*s.place);
+    }
+    j["notes"] = json::array();
+    for (const Note& n : s.notes) {
+        json note = toJson(n.place);
+        note["text"] = n.text.toStdString();
+        note["written"] = n.written.toString(Qt::ISODate).toStdString();
+        j["notes"].push_back(note);
+    }
+    j["pins"] = json::array();
+    for (const Place& p : s.pins) {
+        j["pins"].push_back(toJson(p));
+    }
+    return QString::fromStdString(j.dump(2)) + QLatin1Char('\n');
+}
+
+Session sessionFromJson(const QByteArray& text, const QString& sessionFile) {
+    const auto where = toPath(sessionFile);
+    try {
+        const json j = json::parse(text.begin(), text.end());
+        if (j.at("format") != "qkov-session") {
+            throw InputError("is not a session file", where);
+        }
+        if (j.at("format_version").get<int>() != 1) {
+            throw InputError("is a session of a newer version", where, "format_version",
+                             "open it with the version that wrote it");
+        }
+        Session s;
+        s.path = QString::fromStdString(j.at("file").get<std::string>());
+        if (QDir::isRelativePath(s.path)) {
+            s.path = QFileInfo(sessionFile).absoluteDir().absoluteFilePath(s.path);
+        }
+        s.fingerprint = QString::fromStdString(j.value("fingerprint", std::string()));
+        s.computed = j.value("computed", false);
+        s.page = QString::fromStdString(j.value("page", std::string()));
+        s.reduction = QString::fromStdString(j.value("reduction", std::string()));
+        if (j.contains("request")) {
+            s.request = results::requestFromJson(j.at("request"));
+        }
+        if (j.contains("selection")) {
+            s.place = placeFrom(j.at("selection"));
+        }
+        for (const json& n : j.value("notes", json::array())) {
+            s.notes.push_back({placeFrom(n), QString::fromStdString(n.at("text").get<std::string>()),
+                               QDateTime::fromString(QString::fromStdString(n.value("written", std::string())),
+                                                     Qt::ISODate)});
+        }
+        for (const json& p : j.value("pins", json::array())) {
+            s.pins.push_back(placeFrom(p));
+        }
+        return s;
+    } catch (const json::exception& e) {
+        throw InputError("is not a readable session", where, e.what());
+    } catch (const UsageError& e) {
+        throw InputError("is not a readable session", where, e.what());
+    }
+}
+
+void saveSession(const Session& session, const QString& file) {
+    writeTextFile(toPath(file), toJson(session, file).toStdString());
+}
+
+Session loadSession(const QString& file) {
+    QFile f(file);
+    if (!f.open(QIODevice::ReadOnly)) {
+        throw InputError("can't be read: " + f.errorString().toStdString(), toPath(file));
+    }
+    if (f.size() > (64 << 20)) {
+        throw InputError("is too large for a session", toPath(file));
+    }
+    return sessionFromJson(f.readAll(), file);
+}
+
+} // namespace qkov::ui
