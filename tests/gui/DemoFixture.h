@@ -21,6 +21,7 @@ class DemoFixture {
                    {"code", QKOV_RESOURCES "/demo/code.jsonl"}};
         r.out = dump().toStdString();
         r.maxSamples = samples;
+        r.headTypes = true;
         Job job;
         collect::collect(r, job);
         const dump::DumpReader reader(r.out);

@@ -4,6 +4,7 @@
 
 #include <QApplication>
 #include <QElapsedTimer>
+#include <QThread>
 
 #include <algorithm>
 #include <ctime>
@@ -22,6 +23,9 @@ class WatchedApplication : public QApplication {
     QString longestEvent() const { return m_what; }
 
     bool notify(QObject* receiver, QEvent* event) override {
+        if (QThread::currentThread() != thread()) {
+            return QApplication::notify(receiver, event); // a worker's event
+        }
         if (m_depth > 0) {
             return QApplication::notify(receiver, event);
         }

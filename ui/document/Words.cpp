@@ -205,9 +205,11 @@ QString headline(const engine::Scores& scores) {
     return text;
 }
 
-QString provenance(const engine::ScoreHeader& h) {
+QString provenance(const engine::ScoreHeader& h, bool tasks) {
     QStringList parts;
-    parts << QStringLiteral("%1 → %2").arg(quoted(h.taskA), quoted(h.taskB));
+    if (tasks) {
+        parts << QStringLiteral("%1 → %2").arg(quoted(h.taskA), quoted(h.taskB));
+    }
     parts << tr("%1 × %2 samples").arg(count(static_cast<std::int64_t>(h.nA())),
                                        count(static_cast<std::int64_t>(h.nB())));
     if (h.request.mode) {
@@ -236,14 +238,16 @@ QString finding(const engine::Scores& scores, const CellRef& cell, std::optional
     const double mean = scores.mean(cell.block, static_cast<std::size_t>(cell.row),
                                     static_cast<std::size_t>(cell.column));
     const QString type = typeName(h, cell.row, cell.column);
-    QString text = tr("%1%2: mean %3 interference %4 of %5 on %6, rank %7 of %8")
-                       .arg(cellName(h, cell), type.isEmpty() ? QString() : QStringLiteral(" (%1)").arg(type),
-                            variantName(h.request.variant).toLower(), number(mean), quoted(h.taskA),
-                            quoted(h.taskB), count(static_cast<std::int64_t>(rank.rank)),
-                            count(static_cast<std::int64_t>(rank.of)));
+    QString how = variantName(h.request.variant).toLower();
     if (h.request.mode) {
-        text += tr(", %1 normalization").arg(modeName(*h.request.mode).toLower());
+        how += QStringLiteral(", ") + modeName(*h.request.mode).toLower();
     }
+    QString text = tr("%1%2: mean interference of %3 on %4 is %5 (%6), rank %7 of %8")
+                       .arg(cellName(h, cell),
+                            type.isEmpty() ? QString() : QStringLiteral(" (%1 head)").arg(type),
+                            quoted(h.taskA), quoted(h.taskB), number(mean), how,
+                            count(static_cast<std::int64_t>(rank.rank)),
+                            count(static_cast<std::int64_t>(rank.of)));
     if (pair) {
         text += tr("; %1 × %2 scores %3")
                     .arg(quoted(h.samplesA.at(static_cast<std::size_t>(pair->i)).id),

@@ -40,7 +40,8 @@ QString headline(const engine::Scores& scores);
 QString finding(const engine::Scores& scores, const CellRef& cell, std::optional<PairRef> pair,
                 double pairScore);
 /// "96 × 96 samples · structural · pooled Fisher · …": what the numbers are from.
-QString provenance(const engine::ScoreHeader& header);
+/// @param tasks name them too
+QString provenance(const engine::ScoreHeader& header, bool tasks = true);
 /// The command that reproduces it.
 QString commandLine(const engine::ScoreHeader& header, const QString& dumpPath);
 

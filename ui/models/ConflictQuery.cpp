@@ -70,7 +70,12 @@ ConflictFilter ConflictFilter::parse(const QString& text) {
                 term.key = found->second;
             }
         }
-        if (term.text.isEmpty()) {
+        const auto isKey = [&](const QString& word) {
+            return std::any_of(keys.begin(), keys.end(), [&](const auto& k) {
+                return word == QString(k.first) + QLatin1Char(':');
+            });
+        };
+        if (term.text.isEmpty() || isKey(term.text)) {
             continue; // "layer:" while it is being typed
         }
         bool understood = true;

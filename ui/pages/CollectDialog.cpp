@@ -101,9 +101,10 @@ CollectDialog::CollectDialog(const QString& model, QWidget* parent)
     m_estimate->setAlignment(Qt::AlignLeft | Qt::AlignTop);
     column->addWidget(m_estimate);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-    m_run = buttons->addButton(tr("Collect"), QDialogButtonBox::AcceptRole);
+    m_run = new QPushButton(tr("Collect"), this);
     m_run->setObjectName(QStringLiteral("collectRun"));
     m_run->setProperty("primary", true);
+    buttons->addButton(m_run, QDialogButtonBox::AcceptRole);
     m_run->setDefault(true);
     connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
@@ -163,6 +164,7 @@ void CollectDialog::buildOptions(QFormLayout* form) {
         auto* s = new QSpinBox(this);
         s->setRange(0, 10'000'000);
         s->setSpecialValueText(none);
+        s->setButtonSymbols(QAbstractSpinBox::NoButtons);
         s->setToolTip(hint);
         nameWidget(s, name, label, hint);
         connect(s, &QSpinBox::valueChanged, this, &CollectDialog::changed);
@@ -177,6 +179,8 @@ void CollectDialog::buildOptions(QFormLayout* form) {
     m_decay = new QDoubleSpinBox(this);
     nameWidget(m_fisher, "collectFisher", tr("Store the Fisher of each task"));
     nameWidget(m_decay, "collectDecay", tr("Decay of the moving average"));
+    m_decay->setButtonSymbols(QAbstractSpinBox::NoButtons);
+    m_decay->setFixedWidth(80);
     m_decay->setDecimals(4);
     m_decay->setRange(0, 0.9999);
     m_decay->setSingleStep(0.01);
@@ -188,6 +192,11 @@ void CollectDialog::buildOptions(QFormLayout* form) {
     connect(m_fisher, &QCheckBox::toggled, m_decay, &QWidget::setEnabled);
     connect(m_fisher, &QCheckBox::toggled, this, &CollectDialog::changed);
     form->addRow(tr("Fisher"), fisher);
+    m_types = new QCheckBox(tr("Find each head's type (behavioral and hybrid need it)"), this);
+    m_types->setChecked(true);
+    nameWidget(m_types, "collectTypes", tr("Find each head's type"));
+    connect(m_types, &QCheckBox::toggled, this, &CollectDialog::changed);
+    form->addRow(tr("Head types"), m_types);
     m_double = new QCheckBox(tr("Compute in 64 bits (slower, for checks)"), this);
     nameWidget(m_double, "collectDouble", tr("Compute in 64 bits"));
     connect(m_double, &QCheckBox::toggled, this, &CollectDialog::changed);
@@ -262,6 +271,7 @@ collect::CollectRequest CollectDialog::request() const {
     r.maxSamples = m_maxSamples->value();
     r.maxTokens = m_maxTokens->value();
     r.structuralFisher = m_fisher->isChecked();
+    r.headTypes = m_types->isChecked();
     r.emaDecay = m_decay->value();
     r.computeDouble = m_double->isChecked();
     static constexpr const char* devices[] = {"auto", "cpu", "cuda"};

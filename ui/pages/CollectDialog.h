@@ -60,6 +60,7 @@ class CollectDialog : public QDialog {
     QSpinBox* m_maxTokens;
     QCheckBox* m_double;
     QCheckBox* m_fisher;
+    QCheckBox* m_types;
     QDoubleSpinBox* m_decay;
     QLabel* m_estimate;
     QPushButton* m_run;

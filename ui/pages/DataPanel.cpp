@@ -12,6 +12,8 @@
 #include <QTreeView>
 #include <QVBoxLayout>
 
+#include <algorithm>
+
 namespace qkov::ui {
 
 namespace {
@@ -19,15 +21,37 @@ namespace {
 /// Values in quiet text, icons in the colours of the theme.
 class TreeDelegate : public QStyledItemDelegate {
   public:
-    using QStyledItemDelegate::QStyledItemDelegate;
+    explicit TreeDelegate(QTreeView* tree)
+        : QStyledItemDelegate(tree)
+        , m_tree(tree) {}
+
+    /// What is missing is a sentence: it takes the panel's width and as many lines as it needs.
+    QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
+        const QSize usual = QStyledItemDelegate::sizeHint(option, index);
+        if (!isSentence(index)) {
+            return usual;
+        }
+        const int width = m_tree->viewport()->width() - 2 * m_tree->indentation() - 16;
+        const QRect r = option.fontMetrics.boundingRect(QRect(0, 0, std::max(60, width), 10000), Qt::TextWordWrap,
+                                                        index.data().toString());
+        return {40, std::max(usual.height(), r.height() + 6)};
+    }
 
   protected:
+    static bool isSentence(const QModelIndex& index) {
+        return index.parent().isValid() && index.data(DataTreeModel::KindRole).toInt() == DataTreeModel::Missing;
+    }
+
     void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override {
         QStyledItemDelegate::initStyleOption(option, index);
         const Palette& p = Palette::current(option->widget);
         if (index.column() == DataTreeModel::Value) {
             option->palette.setColor(QPalette::Text, p.mutedText);
             option->palette.setColor(QPalette::HighlightedText, p.text);
+        }
+        if (isSentence(index)) {
+            option->features |= QStyleOptionViewItem::WrapText;
+            option->displayAlignment = Qt::AlignLeft | Qt::AlignVCenter;
         }
         const auto name = index.data(DataTreeModel::IconNameRole).toString();
         if (!name.isEmpty()) {
@@ -37,6 +61,9 @@ class TreeDelegate : public QStyledItemDelegate {
             option->decorationSize = QSize(16, 16);
         }
     }
+
+  private:
+    QTreeView* m_tree;
 };
 
 } // namespace
@@ -51,7 +78,8 @@ DataPanel::DataPanel(Document* document, QWidget* parent)
     m_tree->setItemDelegate(new TreeDelegate(m_tree));
     m_tree->setHeaderHidden(true);
     m_tree->setIndentation(14);
-    m_tree->setUniformRowHeights(true);
+    m_tree->setWordWrap(true);
+    m_tree->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_tree->setFrameShape(QFrame::NoFrame);
     m_tree->header()->setStretchLastSection(true);
     m_tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
@@ -84,6 +112,11 @@ void DataPanel::expandMain() {
             }
         }
     }
+}
+
+void DataPanel::resizeEvent(QResizeEvent* event) {
+    QWidget::resizeEvent(event);
+    m_tree->doItemsLayout(); // wrapped lines follow the width
 }
 
 void DataPanel::changeEvent(QEvent* event) {

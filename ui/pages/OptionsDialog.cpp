@@ -121,6 +121,7 @@ OptionsDialog::OptionsDialog(const engine::ScoreRequest& request, QWidget* paren
     }
     m_blocks = edit(tr("Blocks"), "optBlocks", blocks, tr("All, or e.g. QO"), tr("Any of Q, K, V, O"));
     m_maxSamples = new QSpinBox(this);
+    m_maxSamples->setButtonSymbols(QAbstractSpinBox::NoButtons);
     m_maxSamples->setRange(1, 1'000'000);
     m_maxSamples->setValue(static_cast<int>(std::min<std::int64_t>(request.maxSamples, 1'000'000)));
     nameWidget(m_maxSamples, "optMaxSamples", tr("Samples per task at most"));
@@ -141,8 +142,9 @@ OptionsDialog::OptionsDialog(const engine::ScoreRequest& request, QWidget* paren
     m_problem->setMinimumHeight(m_problem->fontMetrics().height());
     column->addWidget(m_problem);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel | QDialogButtonBox::RestoreDefaults, this);
-    m_ok = buttons->addButton(tr("Use these"), QDialogButtonBox::AcceptRole);
+    m_ok = new QPushButton(tr("Use these"), this);
     m_ok->setProperty("primary", true);
+    buttons->addButton(m_ok, QDialogButtonBox::AcceptRole);
     m_ok->setDefault(true);
     connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);

@@ -34,15 +34,16 @@ OverviewPage::OverviewPage(Document* document, MapValues* values, QWidget* paren
     buildControls();
     buildLookMenu();
 
-    auto* words = new QVBoxLayout;
-    words->setSpacing(2);
-    words->addWidget(m_headline);
-    words->addWidget(m_note);
-    auto* top = new QHBoxLayout;
-    top->setSpacing(8);
-    top->addLayout(words, 1);
-    top->addWidget(m_reduction, 0, Qt::AlignTop);
-    top->addWidget(m_lookButton, 0, Qt::AlignTop);
+    // The finding has the whole width; what it is from shares its line with the controls.
+    auto* second = new QHBoxLayout;
+    second->setSpacing(8);
+    second->addWidget(m_note, 1);
+    second->addWidget(m_reduction);
+    second->addWidget(m_lookButton);
+    auto* top = new QVBoxLayout;
+    top->setSpacing(2);
+    top->addWidget(m_headline);
+    top->addLayout(second);
     auto* foot = new QHBoxLayout;
     foot->setSpacing(12);
     foot->addWidget(m_barsTitle);
@@ -220,7 +221,7 @@ void OverviewPage::refresh() {
     m_maps->setData(mapData(), isSigned(h), valueLabel(h));
     const QString sentence = headline(*scores);
     m_headline->setFullText(sentence.isEmpty() ? tr("No cell has data") : sentence);
-    QString note = provenance(h);
+    QString note = provenance(h, false);
     if (!scores->complete()) {
         std::size_t done = 0;
         for (std::size_t l = 0; l < h.layers.size(); ++l) {

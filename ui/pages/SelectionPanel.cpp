@@ -8,6 +8,7 @@
 #include "document/Words.h"
 #include "pages/ConflictTable.h"
 #include "pages/PairMatrix.h"
+#include "plots/HeatmapView.h"
 #include "results/Summary.h"
 #include "widgets/BlockBars.h"
 #include "widgets/Card.h"
@@ -104,10 +105,11 @@ QWidget* SelectionPanel::buildCell() {
     splitter->setHandleWidth(8);
     auto* matrixCard = new Card(tr("Sample pairs of this cell"), splitter);
     matrixCard->body()->addWidget(m_matrix, 1);
-    matrixCard->setMinimumHeight(170);
+    matrixCard->setMinimumHeight(150);
     auto* tableCard = new Card(tr("Most conflicted pairs"), splitter);
     tableCard->body()->addWidget(m_table, 1);
-    tableCard->setMinimumHeight(150);
+    tableCard->setMinimumHeight(146);
+    m_matrix->view()->setAxisTitlesVisible(false);
     m_table->setColumns({ConflictModel::SampleA, ConflictModel::SampleB, ConflictModel::Score});
 
     auto* pairCard = new Card({}, splitter);
@@ -124,6 +126,7 @@ QWidget* SelectionPanel::buildCell() {
     titleLine->addWidget(m_hold);
     pairCard->body()->addLayout(titleLine);
     nameWidget(m_pairBars, "pairBars", tr("The pair's score in the four blocks"));
+    m_pairBars->setCompact(true);
     pairCard->body()->addWidget(m_pairBars);
     connect(m_pairBars, &BlockBars::clicked, this, [this](Block b) {
         const auto s = m_document->selection()->state();
@@ -140,7 +143,7 @@ QWidget* SelectionPanel::buildCell() {
     texts->addWidget(m_textB);
     texts->setSizes({100, 100});
     pairCard->body()->addWidget(texts, 1);
-    pairCard->setMinimumHeight(250);
+    pairCard->setMinimumHeight(170);
     splitter->addWidget(matrixCard);
     splitter->addWidget(tableCard);
     splitter->addWidget(pairCard);

@@ -71,6 +71,7 @@ QWidget* StartPage::way(const QString& iconName, const QString& title, const QSt
                         const char* name, void (StartPage::*signal)()) {
     auto* w = new QWidget(this);
     auto* b = new QPushButton(title, w);
+    b->setProperty("way", true);
     setIconName(b, iconName);
     nameWidget(b, name, title, text);
     b->setMinimumWidth(230);

@@ -53,12 +53,12 @@ QSize BlockBars::sizeHint() const {
 
 QSize BlockBars::minimumSizeHint() const {
     const int line = fontMetrics().height() + 6;
-    return m_compact ? QSize(300, line) : QSize(140, 4 * line);
+    return m_compact ? QSize(260, line) : QSize(140, 4 * line);
 }
 
 QRectF BlockBars::placeOf(int k) const {
     if (m_compact) {
-        const double gap = 16;
+        const double gap = 12;
         const double w = (width() - 3 * gap) / 4;
         return {k * (w + gap), 0, w, static_cast<double>(height())};
     }

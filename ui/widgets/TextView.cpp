@@ -48,6 +48,7 @@ TextView::TextView(QWidget* parent)
     m_text->setFrameShape(QFrame::NoFrame);
     m_text->setLineWrapMode(QPlainTextEdit::WidgetWidth);
     m_text->setWordWrapMode(QTextOption::WrapAtWordBoundaryOrAnywhere);
+    m_text->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_text->setUndoRedoEnabled(false);
     m_text->setTabChangesFocus(true);
     m_text->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
@@ -60,7 +61,7 @@ TextView::TextView(QWidget* parent)
     column->addWidget(m_meta);
     column->addSpacing(4);
     column->addWidget(m_text, 1);
-    setMinimumHeight(80);
+    setMinimumHeight(70);
 }
 
 void TextView::clear(const QString& hint) {

@@ -42,9 +42,9 @@ QPushButton:disabled { color: @outline; border-color: @separator; }
 QPushButton[link="true"] { background: transparent; border: 1px solid transparent; color: @accent; padding: 4px 6px; text-align: left; }
 QPushButton[link="true"]:hover { background: @raised; }
 QPushButton[link="true"]:focus { border: 1px solid @accent; }
-QLineEdit, QSpinBox, QDoubleSpinBox { background: @card; border: 1px solid @outline; border-radius: 4px; padding: 4px 6px; selection-background-color: @accent; selection-color: @accentText; }
-QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus { border: 2px solid @accent; padding: 3px 5px; }
-QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled { color: @outline; border-color: @separator; }
+QLineEdit, QAbstractSpinBox { background: @card; border: 1px solid @outline; border-radius: 4px; padding: 4px 6px; selection-background-color: @accent; selection-color: @accentText; }
+QLineEdit:focus, QAbstractSpinBox:focus { border: 2px solid @accent; padding: 3px 5px; }
+QLineEdit:disabled, QAbstractSpinBox:disabled { color: @outline; border-color: @separator; }
 QPlainTextEdit, QTextBrowser, QTextEdit { background: @card; border: none; selection-background-color: @accent; selection-color: @accentText; }
 QFrame[card="true"] { background: @card; border-radius: 6px; }
 QFrame[bar="true"] { background: @card; border: none; border-bottom: 1px solid @separator; }
@@ -60,12 +60,22 @@ QTreeView[quiet="true"] { background: @window; }
 QTreeView::item, QListView::item { padding: 2px 4px; min-height: 20px; }
 QTreeView::item:hover, QListView::item:hover, QTableView::item:hover { background: @raised; }
 QTreeView::item:selected, QListView::item:selected { background: @selection; color: @text; }
-QTableView::item { padding: 0 4px; }
-QTableView::item:selected { background: @selection; color: @text; }
+QTableView::item { padding: 0 4px; border: none; }
+QTableView::item:selected { padding: 0 4px; border: none; background: @selection; color: @text; }
 QTableView:focus, QTreeView:focus, QListView:focus { border: 1px solid @accent; }
 QHeaderView { background: @card; }
 QHeaderView::section { background: @card; color: @mutedText; border: none; border-bottom: 1px solid @separator; padding: 4px 6px; }
 QHeaderView::section:hover { color: @text; }
+QHeaderView::up-arrow, QHeaderView::down-arrow { subcontrol-position: top center; width: 8px; height: 8px; }
+QAbstractScrollArea::corner { background: transparent; border: none; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
+QPushButton[way="true"] { text-align: left; padding: 6px 14px; }
+QComboBox { background: @card; border: 1px solid @outline; border-radius: 4px; padding: 3px 8px; min-height: 20px; }
+QComboBox:hover { background: @raised; }
+QComboBox:focus { border: 2px solid @accent; padding: 2px 7px; }
+QComboBox:disabled { color: @outline; border-color: @separator; background: @window; }
+QComboBox::drop-down { border: none; width: 20px; }
+QComboBox QAbstractItemView { background: @card; border: 1px solid @outline; }
 QProgressBar { background: @raised; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: @accent; border-radius: 3px; }
 QSplitter::handle { background: transparent; }

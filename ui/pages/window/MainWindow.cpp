@@ -169,7 +169,7 @@ void MainWindow::buildDocks() {
                              Qt::DockWidgetArea area) {
         auto* d = new QDockWidget(title, this);
         d->setObjectName(QLatin1String(name));
-        d->setFeatures(QDockWidget::DockWidgetClosable | QDockWidget::DockWidgetMovable);
+        d->setFeatures(QDockWidget::NoDockWidgetFeatures); // F3 and F4 show and hide them
         d->setAllowedAreas(Qt::LeftDockWidgetArea | Qt::RightDockWidgetArea);
         d->setWidget(content);
         addDockWidget(area, d);

@@ -157,6 +157,7 @@ class MainWindow : public QMainWindow {
     /// Open the demo: compute as soon as its dump is open.
     bool m_computeWhenOpen = false;
     std::optional<Session> m_restoring; ///< what is still to be restored of a session
+    bool m_restoreSelection = false;    ///< all but the selection is restored
     QString m_sessionFile;
     QStringList m_commands;
     std::weak_ptr<const engine::Scores> m_logged;

@@ -111,7 +111,7 @@ void MainWindow::buildFileMenu() {
                               chooseFile(tr("Export the numbers"), QStringLiteral("csv"), tr("CSV (*.csv)"),
                                          [this](const QString& f) { m_document->exportCellsCsv(f); });
                           });
-    m_needScores << addTo(file, tr("&Save results as…"), "saveResults", QKeySequence::SaveAs, {}, [this] {
+    m_needScores << addTo(file, tr("&Save results as…"), "saveResults", QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_S), {}, [this] {
         chooseFile(tr("Save the results"), QStringLiteral("results.h5"), tr("Results (*.h5)"),
                    [this](const QString& f) { m_document->saveResults(f); });
     });

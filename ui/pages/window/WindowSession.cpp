@@ -80,6 +80,7 @@ void MainWindow::openSession(const QString& file) {
     }
     m_sessionFile = file;
     m_restoring = s;
+    m_restoreSelection = false;
     m_computeWhenOpen = false;
     m_document->open(s.path);
 }
@@ -110,11 +111,12 @@ void MainWindow::restoreOpened() {
             QMetaObject::invokeMethod(m_document, &Document::compute, Qt::QueuedConnection);
         }
     }
+    m_restoreSelection = true;
     restoreSelection();
 }
 
 void MainWindow::restoreSelection() {
-    if (!m_restoring) {
+    if (!m_restoring || !m_restoreSelection) {
         return;
     }
     if (!m_restoring->place) {

@@ -99,7 +99,12 @@ void MainWindow::refreshState() {
                               ? tr("The dump behind these results is not at hand")
                               : tr("Collect gradients first"));
     m_cancel->setEnabled(running || writing);
-    m_computeButton->setDefaultAction(computing || (running && !m_document->canCompute()) ? m_cancel : m_compute);
+    QAction* shown = computing || (running && !m_document->canCompute()) ? m_cancel : m_compute;
+    if (m_computeButton->defaultAction() != shown) {
+        // A button with two actions would grow a menu.
+        m_computeButton->removeAction(m_computeButton->defaultAction());
+        m_computeButton->setDefaultAction(shown);
+    }
     m_computeButton->setProperty("primary", !running);
     m_computeButton->style()->unpolish(m_computeButton);
     m_computeButton->style()->polish(m_computeButton);
