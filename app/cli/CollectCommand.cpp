@@ -29,23 +29,11 @@ void collectDump(const Session& session, const Options& o) {
     const collect::CollectSummary summary = collect::collect(request, job);
     session.clearProgress();
     session.logNotes(summary.warnings, {});
-    nlohmann::json tasks = nlohmann::json::array();
-    std::vector<std::vector<std::string>> rows{
-        {"task", "samples", "predicted tokens", "mean loss", "truncated"}};
-    for (const auto& t : summary.tasks) {
-        rows.push_back({t.name, formatCount(t.samples), formatCount(t.predictedTokens),
-                        formatNumber(t.meanLoss), formatCount(t.truncated)});
-        tasks.push_back({{"name", t.name},
-                         {"samples", t.samples},
-                         {"predicted_tokens", t.predictedTokens},
-                         {"mean_loss", t.meanLoss},
-                         {"truncated", t.truncated}});
-    }
-    session.print(table(rows, {false, true, true, true, true}));
+    session.print(describeTasks(summary));
     session.log("wrote " + o.out + " · " + formatBytes(static_cast<double>(summary.diskBytes)) +
                 " in " + formatDuration(summary.seconds));
     session.writeJson({{"path", o.out},
-                       {"tasks", std::move(tasks)},
+                       {"tasks", tasksJson(summary)},
                        {"warnings", summary.warnings},
                        {"seconds", summary.seconds},
                        {"bytes", summary.diskBytes}});
@@ -58,7 +46,7 @@ void addCollect(CLI::App& app, Session& session) {
     CLI::App* command = addCommand(app, session, "collect",
                                    "Per-sample gradients and Fisher of a model on your samples",
                                    [&session, o] { collectDump(session, *o); });
-    o->collect.add(command);
+    o->collect.add(command, CollectOptions::For::dump);
     command->add_option("--out", o->out, "Dump to write")->type_name("DUMP")->required();
 }
 

@@ -21,7 +21,7 @@ collect::TaskFile taskFile(const std::string& text) {
 
 } // namespace
 
-void CollectOptions::add(CLI::App* command) {
+void CollectOptions::add(CLI::App* command, For what) {
     command->add_option("--model", m_model, "Model folder, or a TorchScript .pt with --layout")
         ->type_name("DIR")
         ->required();
@@ -45,19 +45,32 @@ void CollectOptions::add(CLI::App* command) {
     choice("--compute-dtype", m_computeDtype, "Numbers of the forward and backward pass",
            {"f32", "f64"}, "f32|f64");
     choice("--loss", m_loss, "A sample's loss over its tokens", {"mean", "sum"}, "mean|sum");
-    command->add_option("--ema-decay", m_emaDecay, "Of the Fisher's moving average")
-        ->check(CLI::Range(0.0, 0.999999))
-        ->type_name("X")
-        ->capture_default_str()
-        ->group(group);
     const CLI::Range counts(std::int64_t(1), std::int64_t(1) << 31);
+    command->add_option("--max-tokens", m_maxTokens, "Per sample; the model's own limit if unset")
+        ->check(counts)
+        ->type_name("N")
+        ->group(group);
+    command->add_flag("--head-types", m_headTypes, "Score heads and name their types")
+        ->group(group);
+    command->add_option("--probe", m_probe, "Sequences that head types are told from")
+        ->type_name("FILE")
+        ->group(group);
+    command->add_flag("--no-bias", m_noBias, "Leave out gradients of biases")->group(group);
+    command->add_option("--layout", m_layout, "Layout file of an unknown architecture")
+        ->type_name("FILE")
+        ->group(group);
+    command->add_flag("--dry-run", m_dryRun, "Only tell memory, disk and time")->group(group);
+    if (what == For::run) {
+        return;
+    }
     command->add_option("--max-samples", m_maxSamples, "Per task; all if unset")
         ->check(counts)
         ->type_name("N")
         ->group(group);
-    command->add_option("--max-tokens", m_maxTokens, "Per sample; the model's own limit if unset")
-        ->check(counts)
-        ->type_name("N")
+    command->add_option("--ema-decay", m_emaDecay, "Of the Fisher's moving average")
+        ->check(CLI::Range(0.0, 0.999999))
+        ->type_name("X")
+        ->capture_default_str()
         ->group(group);
     command->add_option("--fisher", m_fisher, "Fisher sets to store; behavioral needs head types")
         ->delimiter(',')
@@ -71,17 +84,7 @@ void CollectOptions::add(CLI::App* command) {
            {"ema", "mean", "oneshot"}, "ema|mean|oneshot");
     choice("--fisher-resolution", m_resolution, "Structural Fisher per element, or per head",
            {"element", "head"}, "element|head");
-    command->add_flag("--head-types", m_headTypes, "Score heads and name their types")
-        ->group(group);
-    command->add_option("--probe", m_probe, "Sequences that head types are told from")
-        ->type_name("FILE")
-        ->group(group);
-    command->add_flag("--no-bias", m_noBias, "Leave out gradients of biases")->group(group);
-    command->add_option("--layout", m_layout, "Layout file of an unknown architecture")
-        ->type_name("FILE")
-        ->group(group);
     command->add_flag("--resume", m_resume, "Go on where an interrupted run stopped")->group(group);
-    command->add_flag("--dry-run", m_dryRun, "Only tell memory, disk and time")->group(group);
 }
 
 collect::CollectRequest CollectOptions::request(const Session& session) const {
@@ -142,6 +145,28 @@ std::string describeEstimate(const collect::CollectEstimate& e) {
                                formatBytes(e.peakDiskBytes) + " while writing"},
                   {"time", "about " + formatDuration(e.seconds)}},
                  {});
+}
+
+std::string describeTasks(const collect::CollectSummary& summary) {
+    std::vector<std::vector<std::string>> rows{
+        {"task", "samples", "predicted tokens", "mean loss", "truncated"}};
+    for (const auto& t : summary.tasks) {
+        rows.push_back({t.name, formatCount(t.samples), formatCount(t.predictedTokens),
+                        formatNumber(t.meanLoss), formatCount(t.truncated)});
+    }
+    return table(rows, {false, true, true, true, true});
+}
+
+nlohmann::json tasksJson(const collect::CollectSummary& summary) {
+    nlohmann::json tasks = nlohmann::json::array();
+    for (const auto& t : summary.tasks) {
+        tasks.push_back({{"name", t.name},
+                         {"samples", t.samples},
+                         {"predicted_tokens", t.predictedTokens},
+                         {"mean_loss", t.meanLoss},
+                         {"truncated", t.truncated}});
+    }
+    return tasks;
 }
 
 nlohmann::json estimateJson(const collect::CollectEstimate& e) {

@@ -10,7 +10,8 @@ namespace qkov::cli {
 
 class CollectOptions {
   public:
-    void add(CLI::App* command);
+    enum class For { dump, run }; ///< run: what belongs to a dump alone is left out
+    void add(CLI::App* command, For what);
     /// @throws UsageError
     collect::CollectRequest request(const Session& session) const;
     bool dryRun() const { return m_dryRun; }
@@ -39,6 +40,8 @@ class CollectOptions {
 };
 
 std::string describeEstimate(const collect::CollectEstimate& estimate);
+std::string describeTasks(const collect::CollectSummary& summary);
+nlohmann::json tasksJson(const collect::CollectSummary& summary);
 nlohmann::json estimateJson(const collect::CollectEstimate& estimate);
 
 } // namespace qkov::cli

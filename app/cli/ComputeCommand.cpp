@@ -2,7 +2,9 @@
 #include "ScoreOptions.h"
 #include "ScoreText.h"
 
+#include "base/Error.h"
 #include "engine/Compute.h"
+#include "engine/GradientSource.h"
 #include "results/ResultsFile.h"
 #include "results/Summary.h"
 
@@ -16,9 +18,29 @@ struct Options {
     std::string dump;
     std::string out;
     std::size_t top = 100;
+    bool pooled = false;
+    bool explain = false;
 };
 
+void explain(const Session& session, const dump::DumpReader& reader,
+             const engine::ScoreRequest& request) {
+    const engine::Explanation e = engine::explain(*engine::makeDumpSource(reader), request);
+    session.print(e.text + (e.text.empty() || e.text.back() != '\n' ? "\n" : ""));
+    session.writeJson({{"device", e.device},
+                       {"slices", e.slices},
+                       {"parameters", e.parameters},
+                       {"read_bytes", e.readBytes},
+                       {"flops", e.flops},
+                       {"peak_bytes", e.peakBytes},
+                       {"tile_bytes", e.tileBytes},
+                       {"result_bytes", e.resultBytes},
+                       {"seconds", e.seconds}});
+}
+
 void compute(const Session& session, const Options& o) {
+    if (o.pooled && o.out.empty()) {
+        throw UsageError("--pooled goes into a results file; name one with --out");
+    }
     // Options are judged before anything is read.
     (void)o.score.request(session);
     std::vector<std::filesystem::path> outputs;
@@ -27,12 +49,21 @@ void compute(const Session& session, const Options& o) {
     }
     session.checkOutputs(outputs, {o.dump});
     const dump::DumpReader reader(o.dump);
+    const engine::ScoreRequest request = o.score.request(session, reader.info());
+    if (o.explain) {
+        return explain(session, reader, request);
+    }
     Job job = session.job();
-    const auto scores = engine::compute(reader, o.score.request(session, reader.info()), job);
+    const auto scores = engine::compute(reader, request, job);
+    std::shared_ptr<const engine::Scores> pooled;
+    if (o.pooled) {
+        Job pooling = session.job();
+        pooled = engine::computePooled(*engine::makeDumpSource(reader), request, pooling);
+    }
     session.clearProgress();
     if (!o.out.empty()) {
         Job writing = session.job();
-        results::writeResults(o.out, *scores, writing);
+        results::writeResults(o.out, *scores, writing, pooled.get());
     }
     session.logNotes(scores->header().notes, scores->header().missing);
     session.print(describeScores(*scores, o.out.empty() ? 10 : 5));
@@ -57,6 +88,9 @@ void addCompute(CLI::App& app, Session& session) {
         ->check(CLI::Range(0, 100'000'000))
         ->type_name("N")
         ->capture_default_str();
+    command->add_flag("--pooled", o->pooled,
+                      "Also all ordered pairs of both tasks, which the tests need");
+    command->add_flag("--explain", o->explain, "Only tell what would be read and needed");
     o->score.add(command);
 }
 

@@ -55,6 +55,11 @@ void ScoreOptions::add(CLI::App* command, bool selections) {
     text("--fisher-task", m_fisherTask, "Whose Fisher", "a|b|pooled")->capture_default_str();
     text("--fisher-estimator", m_estimator,
          "How it is estimated; unset: as stored in the dump, else ema", "ema|mean");
+    command->add_option("--ema-decay", m_emaDecay, "Of ema, where it is computed here")
+        ->check(CLI::Range(0.0, 0.999999))
+        ->type_name("X")
+        ->capture_default_str()
+        ->group(metric);
     text("--regularization", m_regularization, "Constants; the three below override them",
          "default|original")
         ->capture_default_str();
@@ -103,11 +108,12 @@ void ScoreOptions::add(CLI::App* command, bool selections) {
     };
     samples("--samples-a", m_samplesA, "Samples of task A by id, separated by commas; repeatable");
     samples("--samples-b", m_samplesB, "Samples of task B");
-    command->add_option("--max-samples", m_maxSamples, "Per task, the first in dump order")
-        ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31))
-        ->type_name("N")
-        ->capture_default_str()
-        ->group(selection);
+    m_maxOption =
+        command->add_option("--max-samples", m_maxSamples, "Per task, the first in dump order")
+            ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31))
+            ->type_name("N")
+            ->capture_default_str()
+            ->group(selection);
 }
 
 engine::ScoreRequest ScoreOptions::request(const Session& session) const {
@@ -122,6 +128,7 @@ engine::ScoreRequest ScoreOptions::request(const Session& session) const {
     if (!m_estimator.empty()) {
         r.estimator = engine::parseEstimator(m_estimator);
     }
+    r.emaDecay = m_emaDecay;
     if (m_regularization == "original") {
         r.regularization = engine::Regularization::original();
     } else if (m_regularization != "default") {

@@ -19,6 +19,9 @@ class ScoreOptions {
     /// The same, with sample ids looked up in the dump: a text that is no id is a list of ids.
     engine::ScoreRequest request(const Session& session, const dump::DumpInfo& info) const;
 
+    /// True when --max-samples was written.
+    bool limitsSamples() const { return m_maxOption && m_maxOption->count() > 0; }
+
     std::string taskA;
     std::string taskB;
 
@@ -28,6 +31,7 @@ class ScoreOptions {
     std::string m_fisherTask = "pooled";
     std::string m_estimator;
     std::string m_regularization = "default";
+    double m_emaDecay = 0.99;
     double m_epsilon = -1;
     double m_ridge = -1;
     double m_ridgeRelative = -1;
@@ -42,6 +46,7 @@ class ScoreOptions {
     std::vector<std::string> m_samplesA;
     std::vector<std::string> m_samplesB;
     std::int64_t m_maxSamples = 100;
+    const CLI::Option* m_maxOption = nullptr;
 };
 
 } // namespace qkov::cli

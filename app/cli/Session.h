@@ -71,6 +71,10 @@ void addCompute(CLI::App& app, Session& session);
 void addPair(CLI::App& app, Session& session);
 void addExport(CLI::App& app, Session& session);
 void addFigure(CLI::App& app, Session& session);
+void addCompare(CLI::App& app, Session& session);
+void addCheck(CLI::App& app, Session& session);
+void addValidate(CLI::App& app, Session& session);
+void addRun(CLI::App& app, Session& session);
 void addImport(CLI::App& app, Session& session);
 
 } // namespace qkov::cli

@@ -69,6 +69,10 @@ int run(int argc, char** argv, Session& session) {
     qkov::cli::addPair(app, session);
     qkov::cli::addExport(app, session);
     qkov::cli::addFigure(app, session);
+    qkov::cli::addRun(app, session);
+    qkov::cli::addCompare(app, session);
+    qkov::cli::addCheck(app, session);
+    qkov::cli::addValidate(app, session);
     qkov::cli::addImport(app, session);
 
     try {

@@ -14,11 +14,17 @@ namespace qkov::results {
 
 /// Writes every cell that is computed, atomically; cells without data are NaN.
 /// @throws InputError if the file can't be written (nothing is left behind), Cancelled
-void writeResults(const std::filesystem::path& file, const engine::Scores& scores, Job& job);
+/// @param pooled all ordered pairs of both tasks (engine::computePooled), for the tests
+void writeResults(const std::filesystem::path& file, const engine::Scores& scores, Job& job,
+                  const engine::Scores* pooled = nullptr);
 
 /// Header, means and health are read; pair matrices stay in the file and are read per cell.
 /// The file is kept open as long as the result lives. Safe to use from several threads.
 /// @throws InputError naming the path inside the file
 std::shared_ptr<const engine::Scores> openResults(const std::filesystem::path& file);
+
+/// The pooled scores in a results file (samplesA = samplesB = task A's samples, then B's), read per
+/// cell; null if it holds none. @throws InputError
+std::shared_ptr<const engine::Scores> openPooled(const std::filesystem::path& file);
 
 } // namespace qkov::results

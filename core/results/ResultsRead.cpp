@@ -2,6 +2,7 @@
 #include "dump/Hdf5.h"
 #include "results/RequestJson.h"
 #include "results/ResultsFile.h"
+#include "results/Summary.h"
 
 #include <algorithm>
 #include <cmath>
@@ -330,15 +331,24 @@ void readConfig(const h5::Object& root, ScoreHeader& h) {
     h.request.taskB = h.taskB;
 }
 
+double meanOf(const std::vector<float>& pairs) {
+    return reducePairs(pairs, Reduction::mean);
+}
+
 class FileScores final : public engine::Scores {
   public:
-    explicit FileScores(const std::filesystem::path& file);
+    enum class Part { scores, pooled };
+    FileScores(const std::filesystem::path& file, Part part);
 
     const ScoreHeader& header() const override { return m_header; }
     bool computed(std::size_t layerRow) const override { return m_computed[layerRow] != 0; }
     double mean(Block block, std::size_t layerRow, std::size_t headColumn) const override {
         const BlockData& b = m_blocks[blockIndex(block)];
-        return b.scores ? b.means[cell(layerRow, headColumn)] : nan;
+        if (!b.scores) {
+            return nan;
+        }
+        return b.means.empty() ? meanOf(read(b.scores, layerRow, headColumn))
+                               : b.means[cell(layerRow, headColumn)];
     }
     CellHealth health(Block block, std::size_t layerRow, std::size_t headColumn) const override {
         const BlockData& b = m_blocks[blockIndex(block)];
@@ -354,20 +364,23 @@ class FileScores final : public engine::Scores {
   private:
     struct BlockData {
         h5::Object scores;
-        std::vector<double> means;  ///< [nl, nh]
+        std::vector<double> means;  ///< [nl, nh], or empty
         std::vector<double> health; ///< [nl, nh, 5], or empty
     };
+    const char* groupName() const { return m_part == Part::pooled ? "scores_pooled" : "scores"; }
     std::size_t cell(std::size_t l, std::size_t c) const { return l * m_header.heads.size() + c; }
     void openBlock(const h5::Object& root, Block block);
     std::vector<double> meansFromPairs(const h5::Object& set) const;
     std::vector<float> read(const h5::Object& set, std::size_t l, std::size_t c) const;
 
+    Part m_part;
     ScoreHeader m_header;
     std::vector<std::uint8_t> m_computed; ///< [nl]
     std::array<BlockData, 4> m_blocks;
 };
 
-FileScores::FileScores(const std::filesystem::path& file) {
+FileScores::FileScores(const std::filesystem::path& file, Part part)
+    : m_part(part) {
     const h5::Object root = h5::openFile(file);
     checkFormat(root);
     ScoreHeader& h = m_header;
@@ -395,6 +408,11 @@ FileScores::FileScores(const std::filesystem::path& file) {
     if (h.nA() == 0 || h.nB() == 0) {
         root.fail("holds no samples");
     }
+    if (part == Part::pooled) {
+        h.samplesA.insert(h.samplesA.end(), h.samplesB.begin(), h.samplesB.end());
+        h.samplesB = h.samplesA;
+        h.request.variant = engine::Variant::profile;
+    }
     if (h.nA() > static_cast<std::size_t>(maxPairs) / h.nB()) {
         root.fail("holds more pairs per cell than can be read");
     }
@@ -407,13 +425,13 @@ FileScores::FileScores(const std::filesystem::path& file) {
         openBlock(root, block);
     }
     if (std::none_of(h.blocks.begin(), h.blocks.end(), [](bool b) { return b; })) {
-        root.group("scores").fail("holds none of Q, K, V, O");
+        root.group(groupName()).fail("holds none of Q, K, V, O");
     }
 }
 
 void FileScores::openBlock(const h5::Object& root, Block block) {
     const std::string name(1, blockName(block));
-    auto set = root.group("scores").findDataset(name);
+    auto set = root.group(groupName()).findDataset(name);
     if (!set) {
         return;
     }
@@ -424,6 +442,11 @@ void FileScores::openBlock(const h5::Object& root, Block block) {
     requireClass(*set, H5T_FLOAT, "floating-point numbers");
     requireWritten(*set);
     BlockData& data = m_blocks[blockIndex(block)];
+    m_header.blocks[blockIndex(block)] = true;
+    if (m_part == Part::pooled) {
+        data.scores = std::move(*set);
+        return;
+    }
     const auto means = root.findGroup("layer_head_mean");
     const auto meanSet = means ? means->findDataset(name) : std::nullopt;
     data.means = meanSet ? readDoubles(*meanSet, {nl, nh}) : meansFromPairs(*set);
@@ -433,22 +456,13 @@ void FileScores::openBlock(const h5::Object& root, Block block) {
         }
     }
     data.scores = std::move(*set);
-    m_header.blocks[blockIndex(block)] = true;
 }
 
 std::vector<double> FileScores::meansFromPairs(const h5::Object& set) const {
     std::vector<double> means;
     for (std::size_t l = 0; l < m_header.layers.size(); ++l) {
         for (std::size_t c = 0; c < m_header.heads.size(); ++c) {
-            double sum = 0;
-            std::size_t n = 0;
-            for (const float v : read(set, l, c)) {
-                if (!std::isnan(v)) {
-                    sum += v;
-                    ++n;
-                }
-            }
-            means.push_back(n > 0 ? sum / static_cast<double>(n) : nan);
+            means.push_back(meanOf(read(set, l, c)));
         }
     }
     return means;
@@ -485,7 +499,14 @@ std::vector<float> FileScores::pairs(Block block, std::size_t layerRow,
 } // namespace
 
 std::shared_ptr<const engine::Scores> openResults(const std::filesystem::path& file) {
-    return std::make_shared<FileScores>(file);
+    return std::make_shared<FileScores>(file, FileScores::Part::scores);
+}
+
+std::shared_ptr<const engine::Scores> openPooled(const std::filesystem::path& file) {
+    if (!h5::openFile(file).has("scores_pooled")) {
+        return nullptr;
+    }
+    return std::make_shared<FileScores>(file, FileScores::Part::pooled);
 }
 
 } // namespace qkov::results

@@ -129,6 +129,22 @@ h5::Object createScores(const h5::Object& parent, const std::string& name, const
     return set;
 }
 
+/// Scores of a block alone: means are quick to get from them, and nobody browses these.
+void writePooled(const h5::Object& group, const Scores& pooled, Block block, Job& job) {
+    const ScoreHeader& h = pooled.header();
+    const h5::Object set = createScores(group, std::string(1, blockName(block)), h);
+    for (std::size_t l = 0; l < h.layers.size(); ++l) {
+        for (std::size_t c = 0; pooled.computed(l) && c < h.heads.size(); ++c) {
+            job.checkCancelled();
+            const std::vector<float> pairs = pooled.pairs(block, l, c);
+            if (!pairs.empty()) {
+                h5::writeSlab(set, H5T_NATIVE_FLOAT, {size(l), size(c), 0, 0},
+                              {1, 1, size(h.nA()), size(h.nB())}, pairs.data());
+            }
+        }
+    }
+}
+
 void writeBlock(const h5::Object& scoresGroup, const h5::Object& means, const h5::Object& healths,
                 const Scores& scores, Block block, Job& job, std::size_t blocksBefore,
                 std::size_t blocks) {
@@ -171,7 +187,7 @@ h5::Object rootOf(const h5::Handle& file, const std::filesystem::path& target) {
 }
 
 void writeAllTo(const std::filesystem::path& temporary, const std::filesystem::path& target,
-                const Scores& scores, Job& job) {
+                const Scores& scores, const Scores* pooled, Job& job) {
     const h5::Handle file = h5::createFile(temporary, target);
     {
         const h5::Object root = rootOf(file, target);
@@ -196,6 +212,14 @@ void writeAllTo(const std::filesystem::path& temporary, const std::filesystem::p
                 writeBlock(scoresGroup, means, healths, scores, block, job, done++, blocks);
             }
         }
+        if (pooled) {
+            const h5::Object group = h5::createGroup(root, "scores_pooled");
+            for (const Block block : allBlocks) {
+                if (pooled->header().blocks[blockIndex(block)]) {
+                    writePooled(group, *pooled, block, job);
+                }
+            }
+        }
     }
     const h5::Lock lock;
     // Closing can't tell of a full disk; flushing can.
@@ -206,10 +230,11 @@ void writeAllTo(const std::filesystem::path& temporary, const std::filesystem::p
 
 } // namespace
 
-void writeResults(const std::filesystem::path& file, const Scores& scores, Job& job) {
+void writeResults(const std::filesystem::path& file, const Scores& scores, Job& job,
+                  const Scores* pooled) {
     job.stage("Writing results", 0, 1);
     AtomicFile out(file);
-    writeAllTo(out.temporary(), out.target(), scores, job);
+    writeAllTo(out.temporary(), out.target(), scores, pooled, job);
     job.checkCancelled();
     out.commit();
 }

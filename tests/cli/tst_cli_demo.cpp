@@ -30,6 +30,9 @@ class TestCliDemo : public QObject {
     void headsAddUpToTheBlock();
     void exportsAgree();
     void selections();
+    void runIsCollectAndCompute();
+    void compareAndCheck();
+    void validate();
 
   private:
     QString path(const char* name) const { return m_dir.filePath(QString::fromUtf8(name)); }
@@ -271,6 +274,57 @@ void TestCliDemo::selections() {
     }
     const double mean = j["blocks"]["V"]["layer_head_mean"][1][1].get<double>();
     QVERIFY(std::abs(mean - sum / 6) <= relativeTolerance * mean);
+}
+
+void TestCliDemo::runIsCollectAndCompute() {
+    const Outcome o = run(
+        {QStringLiteral("run"), QStringLiteral("--model"), demoModel(), QStringLiteral("--task"),
+         QStringLiteral("arithmetic=") + qkov::test::demo("arithmetic.jsonl"),
+         QStringLiteral("--task"), QStringLiteral("code=") + qkov::test::demo("code.jsonl"),
+         QStringLiteral("--task-a"), QStringLiteral("arithmetic"), QStringLiteral("--task-b"),
+         QStringLiteral("code"), QStringLiteral("--max-samples"), QStringLiteral("8"),
+         QStringLiteral("--mode"), QStringLiteral("structural"), QStringLiteral("--out"),
+         path("run.results"), QStringLiteral("--quiet")});
+    QVERIFY2(o.code == 0, o.err.constData());
+    const auto direct = results::openResults(path("run.results").toStdString());
+    const auto viaDump = results::openResults(path("demo.results").toStdString());
+    for (const Block b : allBlocks) {
+        for (std::size_t c = 0; c < 8; ++c) {
+            const double x = direct->mean(b, 4, c);
+            const double y = viaDump->mean(b, 4, c);
+            // The dump's stored Fisher is float32; here it never left float64.
+            QVERIFY2(std::abs(x - y) <= relativeTolerance * y,
+                     qPrintable(QStringLiteral("%1 against %2").arg(x).arg(y)));
+        }
+    }
+}
+
+void TestCliDemo::compareAndCheck() {
+    const QStringList tasks{
+        path("demo.dump"),          QStringLiteral("--task-a"), QStringLiteral("arithmetic"),
+        QStringLiteral("--task-b"), QStringLiteral("code"),     QStringLiteral("--json"),
+        QStringLiteral("-")};
+    const Outcome check = run(QStringList{QStringLiteral("check")} + tasks);
+    QVERIFY2(check.code == 0, check.err.constData());
+    const auto checks = check.json();
+    QCOMPARE(checks.size(), std::size_t(7));
+    QCOMPARE(checks["head_additivity"]["status"].get<std::string>(), std::string("pass"));
+    QVERIFY(checks["head_additivity"]["worst"].get<double>() <= relativeTolerance);
+    const Outcome compare = run(QStringList{QStringLiteral("compare")} + tasks);
+    QVERIFY2(compare.code == 0, compare.err.constData());
+    QVERIFY(compare.json().is_object());
+}
+
+void TestCliDemo::validate() {
+    const Outcome good = run({QStringLiteral("validate"), path("demo.dump"),
+                              QStringLiteral("--json"), QStringLiteral("-")});
+    QVERIFY2(good.code == 0, good.err.constData());
+    QVERIFY(good.json()["problems"].empty());
+    const Outcome bad = run({QStringLiteral("validate"), path("demo.results"),
+                             QStringLiteral("--json"), QStringLiteral("-")});
+    QCOMPARE(bad.code, 3);
+    QVERIFY(bad.json()["problems"].size() > 0);
+    QCOMPARE(bad.err.count('\n'), 1);
 }
 
 QTEST_GUILESS_MAIN(TestCliDemo)

@@ -19,8 +19,8 @@ class TestCliUsage : public QObject {
 void TestCliUsage::helpAndVersion() {
     const Outcome help = run({QStringLiteral("--help")});
     QCOMPARE(help.code, 0);
-    for (const char* command :
-         {"info", "collect", "compute", "pair", "export", "figure", "import"}) {
+    for (const char* command : {"info", "collect", "compute", "pair", "export", "figure", "run",
+                                "compare", "check", "validate", "import"}) {
         QVERIFY2(help.out.contains(command), command);
         const Outcome own = run({QString::fromUtf8(command), QStringLiteral("--help")});
         QCOMPARE(own.code, 0);
@@ -63,6 +63,9 @@ void TestCliUsage::wrongUsage_data() {
     row("task without file", "collect --model x --task math --out y", "NAME=FILE");
     row("task twice", "collect --model x --task a=1 --task a=2 --out y", "named twice");
     row("bad dtype", "collect --model x --task a=1 --out y --dtype f8", "--dtype");
+    row("run without its tasks", "run --model x --task c=1 --task d=2 --task-a a --task-b d",
+        "no --task is called 'a'");
+    row("pooled without a file", "compute x.h5 --task-a a --task-b b --pooled", "--out");
     row("samples of no task", "import --task a=x --samples b=y --config c --out d",
         "which no --task has");
 }

@@ -27,6 +27,7 @@ class TestResultsFile : public QObject {
     void refuses();
     void truncatedAtEveryLength();
     void meansAreComputedWhenAbsent();
+    void pooledPairs();
     void largeFileOpensAtOnce();
 
   private:
@@ -380,6 +381,35 @@ void TestResultsFile::meansAreComputedWhenAbsent() {
             QVERIFY(std::isnan(t->health(Block::O, l, c).min));
         }
     }
+}
+
+void TestResultsFile::pooledPairs() {
+    Shape shape;
+    const auto s = makeScores(shape, 4);
+    Shape all = shape;
+    all.nA = all.nB = shape.nA + shape.nB;
+    const auto pooled = makeScores(all, 5);
+    Job job;
+    results::writeResults(path("pooled.h5"), *s, job);
+    QVERIFY(!results::openPooled(path("pooled.h5")));
+    results::writeResults(path("pooled.h5"), *s, job, pooled.get());
+    const auto t = results::openPooled(path("pooled.h5"));
+    QVERIFY(t);
+    const auto& h = t->header();
+    QCOMPARE(h.nA(), all.nA);
+    QCOMPARE(h.nB(), all.nB);
+    QCOMPARE(h.samplesB[1].id, s->header().samplesA[1].id);
+    QCOMPARE(h.samplesA[shape.nA].id, s->header().samplesB[0].id);
+    QVERIFY(h.request.variant == engine::Variant::profile);
+    for (const Block b : allBlocks) {
+        for (std::size_t c = 0; c < h.heads.size(); ++c) {
+            QVERIFY(same(t->pairs(b, 1, c), pooled->pairs(b, 1, c)));
+            const double mean = pooled->mean(b, 1, c);
+            QVERIFY(same(t->mean(b, 1, c), mean) || std::abs(t->mean(b, 1, c) - mean) < 1e-12);
+        }
+    }
+    QVERIFY(same(results::openResults(path("pooled.h5"))->pairs(Block::Q, 0, 0),
+                 s->pairs(Block::Q, 0, 0)));
 }
 
 void TestResultsFile::largeFileOpensAtOnce() {

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "CollectOptions.h"
+#include "ScoreOptions.h"
+#include "ScoreText.h"
+
+#include "base/Error.h"
+#include "collect/Capture.h"
+#include "engine/Compute.h"
+#include "results/ResultsFile.h"
+#include "results/Summary.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace qkov::cli {
+namespace {
+
+struct Options {
+    CollectOptions collect;
+    ScoreOptions score;
+    std::string out;
+    std::size_t top = 100;
+};
+
+void run(const Session& session, const Options& o) {
+    engine::ScoreRequest request = o.score.request(session);
+    collect::CollectRequest collecting = o.collect.request(session);
+    for (const std::string& task : {o.score.taskA, o.score.taskB}) {
+        if (std::none_of(collecting.tasks.begin(), collecting.tasks.end(),
+                         [&](const collect::TaskFile& t) { return t.name == task; })) {
+            throw UsageError("no --task is called '" + task + "'");
+        }
+    }
+    // Otherwise the Fisher is that of all samples, though only the first are scored.
+    collecting.maxSamples = o.score.limitsSamples() ? request.maxSamples : 0;
+    const bool needsTypes = request.mode && *request.mode != engine::Mode::structural;
+    collecting.headTypes = collecting.headTypes || needsTypes;
+    if (o.collect.dryRun()) {
+        const collect::CollectEstimate estimate = collect::estimate(collecting);
+        session.print(describeEstimate(estimate));
+        session.writeJson(estimateJson(estimate));
+        return;
+    }
+    std::vector<std::filesystem::path> outputs;
+    if (!o.out.empty()) {
+        outputs.emplace_back(o.out);
+        collecting.out = o.out;
+    }
+    session.checkOutputs(outputs, o.collect.inputs());
+
+    Job job = session.job();
+    collect::CollectSummary summary;
+    const auto source = collect::capture(collecting, job, &summary);
+    request = o.score.request(session, source->info());
+    const auto scores = engine::compute(*source, request, job);
+    session.clearProgress();
+    if (!o.out.empty()) {
+        Job writing = session.job();
+        results::writeResults(o.out, *scores, writing);
+    }
+    session.logNotes(summary.warnings, {});
+    session.logNotes(scores->header().notes, scores->header().missing);
+    session.print(describeTasks(summary) + "\n" + describeScores(*scores, 5));
+    if (!o.out.empty()) {
+        session.log("wrote " + o.out);
+    }
+    if (session.wantsJson()) {
+        nlohmann::json json = results::toJson(*scores, o.top);
+        json["tasks"] = tasksJson(summary);
+        session.writeJson(json);
+    }
+}
+
+} // namespace
+
+void addRun(CLI::App& app, Session& session) {
+    const auto o = std::make_shared<Options>();
+    CLI::App* command =
+        addCommand(app, session, "run", "From a model to results in one pass, no dump in between",
+                   [&session, o] { run(session, *o); });
+    o->collect.add(command, CollectOptions::For::run);
+    command->add_option("--out", o->out, "Results file to write")->type_name("FILE");
+    command->add_option("--top", o->top, "Top conflicts per block in the JSON")
+        ->check(CLI::Range(0, 100'000'000))
+        ->type_name("N")
+        ->capture_default_str();
+    o->score.add(command);
+}
+
+} // namespace qkov::cli
