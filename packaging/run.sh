@@ -25,8 +25,8 @@ fi
 qkov=build/release/bin/qkov
 demo=resources/demo
 out=build/demo
-dump=$out/demo.qkov-dump
-results=$out/arithmetic-code.qkov-results
+dump=$out/demo.h5
+results=$out/arithmetic-code-results.h5
 figure=$out/arithmetic-code.pdf
 mkdir -p "$out"
 
@@ -36,7 +36,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 say "The model"
 "$qkov" info "$demo"
 say "Gradients of every sample of two tasks"
-"$qkov" collect --model "$demo" --task "arithmetic=$demo/arithmetic.jsonl" --task "code=$demo/code.jsonl" --out "$dump"
+"$qkov" collect --model "$demo" --task "arithmetic=$demo/arithmetic.jsonl" --task "code=$demo/code.jsonl" --head-types --out "$dump"
 say "Their interference"
 "$qkov" compute "$dump" --task-a arithmetic --task-b code --out "$results"
 say "Figure, its numbers, its caption"
