@@ -58,7 +58,7 @@ struct HeadResult {
 };
 HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const PaddedBatch& batch,
                     bool wantGradient, const CancelToken& token) {
-    const at::NoGradGuard noGrad;
+    const c10::NoGradGuard noGrad;
     const DecoderSpec& spec = decoder.spec();
     HeadResult result;
     result.losses.assign(batch.lengths.size(), 0.0);
@@ -125,7 +125,7 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
 
 BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const> samples,
                           LossReduction reduction, const CancelToken& token) {
-    const at::AutoGradMode gradients(true);
+    const c10::AutoGradMode gradients(true);
     const PaddedBatch batch = pad(samples, reduction, decoder.device());
     BatchCapture result;
     // Hooks write into the slots of this vector; it must not move while they live.
@@ -171,7 +171,7 @@ BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const>
 
 std::vector<double> batchLosses(const Decoder& decoder, std::span<const Sample* const> samples,
                                 LossReduction reduction, const CancelToken& token) {
-    const at::NoGradGuard noGrad;
+    const c10::NoGradGuard noGrad;
     const PaddedBatch batch = pad(samples, reduction, decoder.device());
     const Decoder::Context context = decoder.context(batch.lengths, batch.tokens);
     Observers observers;
@@ -188,7 +188,7 @@ std::vector<double> batchLosses(const Decoder& decoder, std::span<const Sample* 
 }
 
 at::Tensor denseGradients(const ProjectionFactors& f) {
-    const at::NoGradGuard noGrad;
+    const c10::NoGradGuard noGrad;
     return f.linear->inOut ? at::bmm(f.input.transpose(1, 2), f.gradOutput)
                            : at::bmm(f.gradOutput.transpose(1, 2), f.input);
 }

@@ -23,9 +23,15 @@ struct ProjectionFactors {
     at::Tensor gradOutput;          ///< [B, T, out]
 };
 
+/// A gradient that exists only as a whole (TorchScript): [B, *shape], and of the bias [B, out].
+struct WholeGradient {
+    at::Tensor weight, bias; ///< bias undefined: not collected
+};
+
 struct BatchCapture {
     std::vector<double> losses;                 ///< [B], each sample's own mean or sum
     std::vector<ProjectionFactors> projections; ///< by layer, then Decoder::projections' order
+    std::vector<WholeGradient> whole;           ///< instead of projections, in the plan's order
 };
 
 /// One padded batch. The loss differentiated is Σ_b loss_b; samples don't interact, so every

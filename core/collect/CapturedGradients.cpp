@@ -100,7 +100,7 @@ void CapturedGradients::complete(const dump::HeadTypes& types) {
     std::sort(m_info.tasks.begin(), m_info.tasks.end(),
               [](const auto& a, const auto& b) { return a.name < b.name; });
     m_info.createdBy = "qkov " QKOV_VERSION;
-    m_info.model = m_plan.checkpoint.shape();
+    m_info.model = m_plan.shape;
     m_info.headTypes = types;
     m_info.fingerprint = planFingerprint(m_request, m_plan);
 }

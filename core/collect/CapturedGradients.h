@@ -27,7 +27,7 @@ class CapturedGradients final : public engine::GradientSource {
     void complete(const dump::HeadTypes& types);
 
     const dump::DumpInfo& info() const override { return m_info; }
-    const model::HeadLayout& layout() const override { return m_plan.checkpoint.layout(); }
+    const model::HeadLayout& layout() const override { return *m_plan.layout; }
     std::filesystem::path file() const override { return m_request.model; }
     DType nativeType(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
                      engine::Quantity quantity) const override;

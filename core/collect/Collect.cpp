@@ -23,9 +23,9 @@ std::filesystem::path ownFolder() {
     return {};
 }
 
-/// Torch's threads sleep between pieces of work instead of spinning: beside other work spinning made
-/// a collection six times slower. Set while the program loads, before there are threads; what the
-/// user has set is kept. (Where Qt has loaded OpenMP already, only the environment decides.)
+/// Torch's threads sleep between pieces of work instead of spinning: beside other work spinning
+/// made a collection six times slower. Set while the program loads, before there are threads; what
+/// the user has set is kept. (Where Qt has loaded OpenMP already, only the environment decides.)
 [[maybe_unused]] const int waitPolicy = ::setenv("OMP_WAIT_POLICY", "passive", 0);
 
 const CollectLibrary& load() {
@@ -59,7 +59,7 @@ const CollectLibrary& collectLibrary() {
 
 CollectEstimate estimate(const CollectRequest& request) {
     const CollectLibrary& library = collectLibrary();
-    const CollectPlan plan = planCollect(request, library.usesCuda(request.device));
+    const CollectPlan plan = library.plan(request);
     CollectEstimate result;
     result.memoryBytes = plan.peakBytes;
     result.diskBytes = plan.diskBytes;

@@ -6,11 +6,7 @@
 extern "C" const qkov::collect::CollectLibrary* qkov_collect_library() {
     using namespace qkov::collect;
     static const CollectLibrary library{
-        collectLibraryVersion,
-        [](const std::string& device) { return resolveDevice(device).is_cuda(); },
-        runCollect,
-        runCapture,
-        measureRate,
+        collectLibraryVersion, makePlan, runCollect, runCapture, measureRate,
     };
     return &library;
 }

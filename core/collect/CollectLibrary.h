@@ -4,15 +4,15 @@
 #pragma once
 
 #include "collect/Capture.h"
+#include "collect/CollectPlan.h"
 
 namespace qkov::collect {
 
-inline constexpr int collectLibraryVersion = 3;
+inline constexpr int collectLibraryVersion = 4;
 
 struct CollectLibrary {
     int version;
-    /// Whether `device` ("auto", "cpu", "cuda[:n]") means a GPU here. @throws UsageError
-    bool (*usesCuda)(const std::string& device);
+    CollectPlan (*plan)(const CollectRequest&);
     CollectSummary (*collect)(const CollectRequest&, Job&);
     std::unique_ptr<engine::GradientSource> (*capture)(const CollectRequest&, Job&,
                                                        CollectSummary&);

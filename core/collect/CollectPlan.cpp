@@ -9,8 +9,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <map>
 #include <numeric>
 #include <set>
+#include <sstream>
 #include <sys/stat.h>
 
 namespace qkov::collect {
@@ -157,51 +160,23 @@ planBatches(const std::vector<Sample>& samples,
     return batches;
 }
 
-CollectPlan planCollect(const CollectRequest& request, bool cuda) {
-    checkRequest(request);
-    const std::string layout =
-        request.layout.empty() ? std::string() : model::readLayoutFile(request.layout);
-    CollectPlan plan{model::Checkpoint::open(request.model, layout), {}, {}, {}, 0, 0, 0, 0, {}};
-    std::vector<std::string> names;
-    for (const auto& [name, entry] : plan.checkpoint.tensors()) {
-        names.push_back(name);
-    }
-    plan.spec =
-        decoderSpec(plan.checkpoint.shape(), plan.checkpoint.directory() / "config.json", names);
-    plan.parameters = recordedParameters(plan.spec, plan.checkpoint, request.biasGradients);
+namespace {
 
-    SampleRules rules;
-    rules.vocabulary = plan.spec.vocabulary;
-    rules.maxTokens = plan.spec.maxPositions;
+/// Bytes of a batch of B samples padded to T tokens.
+using BatchBytes = std::function<double(double batch, double tokens)>;
+
+/// Reads the task files and cuts them into batches.
+void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rules,
+               const BatchBytes& batchBytes,
+               const std::function<bool(std::int64_t, std::int64_t)>& fits) {
     if (request.maxTokens > 0 && (rules.maxTokens == 0 || request.maxTokens < rules.maxTokens)) {
         rules.maxTokens = request.maxTokens;
     }
     rules.maxSamples = request.maxSamples;
-    rules.tokenize = sampleTokenizer(plan.checkpoint.directory());
-
-    const double number = request.computeDouble ? 8 : 4;
-    plan.weightBytes = static_cast<double>(plan.checkpoint.parameterCount()) * number;
+    rules.tokenize = sampleTokenizer(plan.directory);
     const double stored = dtypeSize(request.storage);
     const double perToken = recordedNumbersPerToken(plan.parameters);
     const double weights = recordedWeights(plan.parameters, true);
-    const auto batchBytes = [&](double batch, double tokens) {
-        // The spooled copy of one batch is written while the next one runs.
-        const double spooled = request.factored ? 2 * stored * batch * tokens * perToken
-                                                : 2 * stored * batch * weights;
-        const double logits =
-            std::min(double(logitsAtOnce(cuda)), batch * tokens * double(plan.spec.vocabulary));
-        return memorySlack * number * activationNumbers(plan.spec, batch, tokens) +
-               4 * number * logits + spooled;
-    };
-    const double fixed = plan.weightBytes;
-    const auto budget = static_cast<double>(request.memoryBudget);
-    const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
-    const auto fits = [&](std::int64_t batch, std::int64_t tokens) {
-        const double all = double(batch) * double(tokens);
-        return fixed + batchBytes(double(batch), double(tokens)) <= budget &&
-               (cuda || 2 * perLayer * all <= flopsPerPoll);
-    };
-
     double largest = 0;
     for (const TaskFile& file : request.tasks) {
         PlannedTask task;
@@ -233,30 +208,168 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
         if (request.structuralFisher && !request.fisherPerHead) {
             plan.diskBytes += 4 * weights;
         }
-        const double attention = 4 * double(plan.spec.layers) *
-                                 double(plan.spec.heads * plan.spec.headDim) * scoreTokens;
-        // Forward, and the same again backward: only hidden states have gradients.
-        plan.flops += 2 * (2 * plan.spec.macsPerToken() * tokens + attention);
-        plan.flops += 2 * recordedWeights(plan.parameters, false) * tokens; // Σ_t g ⊗ x
+        if (plan.checkpoint) {
+            const double attention = 4 * double(plan.spec.layers) *
+                                     double(plan.spec.heads * plan.spec.headDim) * scoreTokens;
+            // Forward, and the same again backward: only hidden states have gradients.
+            plan.flops += 2 * (2 * plan.spec.macsPerToken() * tokens + attention);
+            plan.flops += 2 * recordedWeights(plan.parameters, false) * tokens; // Σ_t g ⊗ x
+        } else {
+            // Two operations per weight and token forward, four backward.
+            plan.flops += 6 * tokens * plan.weightBytes / (request.computeDouble ? 8 : 4);
+        }
         plan.tasks.push_back(std::move(task));
     }
-    plan.peakBytes = fixed + largest;
+    plan.peakBytes = plan.weightBytes + largest;
+    const auto budget = static_cast<double>(request.memoryBudget);
     if (plan.peakBytes > budget) {
         throw InputError("needs about " + formatBytes(plan.peakBytes) +
                              " of memory for its longest sample, the budget is " +
                              formatBytes(budget),
                          request.model, {}, "raise --memory-budget or lower --max-tokens");
     }
+}
+
+} // namespace
+
+CollectPlan planCollect(const CollectRequest& request, bool cuda) {
+    checkRequest(request);
+    const std::string layout =
+        request.layout.empty() ? std::string() : model::readLayoutFile(request.layout);
+    CollectPlan plan;
+    plan.checkpoint = model::Checkpoint::open(request.model, layout);
+    plan.shape = plan.checkpoint->shape();
+    plan.layout = plan.checkpoint->layout();
+    plan.directory = plan.checkpoint->directory();
+    std::vector<std::string> names;
+    for (const auto& [name, entry] : plan.checkpoint->tensors()) {
+        names.push_back(name);
+    }
+    plan.spec = decoderSpec(plan.shape, plan.directory / "config.json", names);
+    plan.parameters = recordedParameters(plan.spec, *plan.checkpoint, request.biasGradients);
+
+    SampleRules rules;
+    rules.vocabulary = plan.spec.vocabulary;
+    rules.maxTokens = plan.spec.maxPositions;
+    const double number = request.computeDouble ? 8 : 4;
+    plan.weightBytes = static_cast<double>(plan.checkpoint->parameterCount()) * number;
+    const double stored = dtypeSize(request.storage);
+    const double perToken = recordedNumbersPerToken(plan.parameters);
+    const double weights = recordedWeights(plan.parameters, true);
+    const BatchBytes batchBytes = [&](double batch, double tokens) {
+        // The spooled copy of one batch is written while the next one runs.
+        const double spooled = request.factored ? 2 * stored * batch * tokens * perToken
+                                                : 2 * stored * batch * weights;
+        const double logits =
+            std::min(double(logitsAtOnce(cuda)), batch * tokens * double(plan.spec.vocabulary));
+        return memorySlack * number * activationNumbers(plan.spec, batch, tokens) +
+               4 * number * logits + spooled;
+    };
+    const auto budget = static_cast<double>(request.memoryBudget);
+    const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
+    planTasks(plan, request, rules, batchBytes, [&](std::int64_t batch, std::int64_t tokens) {
+        const double all = double(batch) * double(tokens);
+        return plan.weightBytes + batchBytes(double(batch), double(tokens)) <= budget &&
+               (cuda || 2 * perLayer * all <= flopsPerPoll);
+    });
+    return plan;
+}
+
+bool isScript(const CollectRequest& request) {
+    return request.model.extension() == ".pt" && std::filesystem::is_regular_file(request.model);
+}
+
+CollectPlan planScript(const CollectRequest& request,
+                       const std::vector<ScriptParameter>& parameters) {
+    checkRequest(request);
+    if (request.layout.empty()) {
+        throw UsageError("a TorchScript module needs a layout file (--layout)");
+    }
+    if (request.factored) {
+        throw UsageError("gradients of a TorchScript module are stored dense (--storage dense)");
+    }
+    if (request.headTypes || request.behavioralFisher) {
+        throw UsageError("a TorchScript module shows no attention weights, so its heads have no "
+                         "types");
+    }
+    CollectPlan plan;
+    plan.directory = std::filesystem::absolute(request.model).parent_path();
+    const auto configFile = plan.directory / "config.json";
+    std::ifstream in(configFile, std::ios::binary);
+    if (!in) {
+        throw InputError("is missing", configFile, {},
+                         "write num_hidden_layers, num_attention_heads, hidden_size and vocab_size "
+                         "into it");
+    }
+    std::stringstream text;
+    text << in.rdbuf();
+    plan.shape = model::shapeFromConfig(text.str(), configFile);
+    plan.shape.layoutJson = model::readLayoutFile(request.layout);
+    std::vector<std::string> names;
+    std::map<std::string, std::vector<std::int64_t>> shapes;
+    double numbers = 0;
+    for (const ScriptParameter& p : parameters) {
+        names.push_back(p.name);
+        shapes[p.name] = p.shape;
+        double n = 1;
+        for (const std::int64_t d : p.shape) {
+            n *= double(d);
+        }
+        numbers += n;
+    }
+    plan.layout.emplace(plan.shape, names);
+    for (const model::ParameterInfo& info : plan.layout->parameters()) {
+        const auto& shape = shapes.at(info.name);
+        plan.layout->checkShape(info.name, shape, request.model.string());
+        RecordedParameter p;
+        p.name = info.name;
+        p.layer = info.layer.value;
+        p.inOut = info.inOut;
+        p.dIn = info.inOut ? shape[0] : shape[1];
+        p.dOut = info.inOut ? shape[1] : shape[0];
+        if (request.biasGradients && !info.bias.empty() && info.blocks.front() != Block::O) {
+            plan.layout->checkShape(info.bias, shapes.at(info.bias), request.model.string());
+            p.bias = info.bias;
+        }
+        plan.parameters.push_back(std::move(p));
+    }
+    if (plan.parameters.empty()) {
+        std::string some;
+        for (std::size_t i = 0; i < std::min<std::size_t>(5, names.size()); ++i) {
+            some += (i ? ", " : "") + names[i];
+        }
+        throw InputError("matches none of the module's parameters (" + some + ", …)",
+                         request.layout);
+    }
+    SampleRules rules;
+    const std::int64_t vocabulary = model::configInteger(plan.shape, "vocab_size");
+    rules.vocabulary = vocabulary > 0 ? vocabulary : INT32_MAX;
+    for (const char* key : {"max_position_embeddings", "n_positions"}) {
+        rules.maxTokens = std::max(rules.maxTokens, model::configInteger(plan.shape, key));
+    }
+    // The weights and the gradients of what is recorded; what the module keeps besides is unknown.
+    const double number = request.computeDouble ? 8 : 4;
+    plan.weightBytes = numbers * number;
+    const double gradients = 2 * number * recordedWeights(plan.parameters, true);
+    planTasks(
+        plan, request, rules, [gradients](double, double) { return gradients; },
+        [](std::int64_t batch, std::int64_t) { return batch <= 1; });
+    plan.warnings.push_back("a module's own working memory is not in the estimate");
     return plan;
 }
 
 std::string planFingerprint(const CollectRequest& request, const CollectPlan& plan) {
     Hash hash;
-    hash.add(plan.checkpoint.shape().configJson);
+    hash.add(plan.shape.configJson);
+    hash.add(plan.shape.layoutJson);
     std::set<std::filesystem::path> files;
-    for (const auto& [name, entry] : plan.checkpoint.tensors()) {
-        hash.add(name);
-        files.insert(entry.file);
+    if (plan.checkpoint) {
+        for (const auto& [name, entry] : plan.checkpoint->tensors()) {
+            hash.add(name);
+            files.insert(entry.file);
+        }
+    } else {
+        files.insert(request.model);
     }
     for (const auto& file : files) {
         struct stat info {};

@@ -9,6 +9,7 @@
 #include "model/Checkpoint.h"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,11 @@ struct PlannedTask {
 };
 
 struct CollectPlan {
-    model::Checkpoint checkpoint;
-    DecoderSpec spec;
+    std::optional<model::Checkpoint> checkpoint; ///< none: a TorchScript module
+    model::ModelShape shape;
+    std::optional<model::HeadLayout> layout;   ///< always set by the functions below
+    std::filesystem::path directory;           ///< of config.json and the tokenizer
+    DecoderSpec spec;                          ///< of a checkpoint
     std::vector<RecordedParameter> parameters; ///< in capture order: by layer, Q K V O
     std::vector<PlannedTask> tasks;
     double weightBytes = 0;
@@ -62,9 +66,22 @@ std::vector<std::vector<std::size_t>>
 planBatches(const std::vector<Sample>& samples,
             const std::function<bool(std::int64_t batch, std::int64_t tokens)>& fits);
 
+/// For a model directory.
 /// @param cuda plan for a GPU: batches limited by memory only, not by the time to a cancel
 /// @throws InputError, UsageError
 CollectPlan planCollect(const CollectRequest& request, bool cuda);
+
+/// A TorchScript module's parameters.
+struct ScriptParameter {
+    std::string name;
+    std::vector<std::int64_t> shape;
+};
+/// Whether request.model is a TorchScript module rather than a model directory.
+bool isScript(const CollectRequest& request);
+/// For a module: its layout file says where the heads are, the config.json beside it how many.
+/// Gradients are dense, one sample at a time.
+CollectPlan planScript(const CollectRequest& request,
+                       const std::vector<ScriptParameter>& parameters);
 
 /// A fingerprint of all that decides the numbers: model files, samples, options, batches.
 std::string planFingerprint(const CollectRequest& request, const CollectPlan& plan);

@@ -5,6 +5,7 @@
 #include "base/Numbers.h"
 #include "base/Threads.h"
 #include "collect/HeadScores.h"
+#include "collect/ScriptModel.h"
 
 #include <ATen/Parallel.h>
 
@@ -109,16 +110,41 @@ struct Destination {
     BackgroundWriter::Write write;
 };
 
+/// The model behind a request: our decoder, or a module.
+class Runner {
+  public:
+    Runner(const CollectPlan& plan, const CollectRequest& request, at::Device device)
+        : m_plan(plan)
+        , m_reduction(request.loss) {
+        const at::ScalarType compute = request.computeDouble ? at::kDouble : at::kFloat;
+        if (plan.checkpoint) {
+            m_decoder = std::make_unique<Decoder>(plan.spec, *plan.checkpoint, compute, device);
+        } else {
+            m_script = std::make_unique<ScriptModel>(request.model, compute, device);
+        }
+    }
+    BatchCapture capture(std::span<const Sample* const> samples, const CancelToken& token) const {
+        return m_decoder ? captureBatch(*m_decoder, samples, m_reduction, token)
+                         : m_script->capture(m_plan, samples, m_reduction, token);
+    }
+    const Decoder& decoder() const { return *m_decoder; }
+
+  private:
+    const CollectPlan& m_plan;
+    LossReduction m_reduction;
+    std::unique_ptr<Decoder> m_decoder;
+    std::unique_ptr<ScriptModel> m_script;
+};
+
 dump::HeadTypes headTypes(const CollectPlan& plan, const CollectRequest& request,
                           const Decoder& decoder, Job& job) {
     const DecoderSpec& spec = plan.spec;
     job.stage("Telling the heads' types", 0.8, 0.85);
-    const Probe probe = request.probe.empty()
-                            ? randomProbe(spec.vocabulary,
-                                          specialTokens(plan.checkpoint.shape().configJson,
-                                                        plan.checkpoint.directory()),
-                                          spec.maxPositions)
-                            : readProbe(request.probe, spec.vocabulary, spec.maxPositions);
+    const Probe probe =
+        request.probe.empty()
+            ? randomProbe(spec.vocabulary, specialTokens(plan.shape.configJson, plan.directory),
+                          spec.maxPositions)
+            : readProbe(request.probe, spec.vocabulary, spec.maxPositions);
     return computeHeadTypes(decoder, probe, job);
 }
 
@@ -145,8 +171,7 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
         return {};
     }
     job.stage("Loading the model", 0, 0.05);
-    const Decoder decoder(plan.spec, plan.checkpoint,
-                          request.computeDouble ? at::kDouble : at::kFloat, device);
+    const Runner runner(plan, request, device);
     job.checkCancelled();
     RoundingLoss loss;
     BackgroundWriter writer(destination.write);
@@ -164,7 +189,7 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
                 for (const std::size_t i : batch) {
                     samples.push_back(&task.samples[i]);
                 }
-                BatchCapture capture = captureBatch(decoder, samples, request.loss, job.token());
+                BatchCapture capture = runner.capture(samples, job.token());
                 auto payload = packBatch(plan, request, task, batch, capture, loss);
                 writer.put({t, b, std::move(capture.losses), std::move(payload)});
             }
@@ -181,7 +206,7 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
             formatNumber(100 * loss.zeroed / loss.written, 2) +
             "% of the numbers were too small for float16 and became zero; --dtype f32 keeps them");
     }
-    return wantTypes ? headTypes(plan, request, decoder, job) : dump::HeadTypes();
+    return wantTypes ? headTypes(plan, request, runner.decoder(), job) : dump::HeadTypes();
 }
 
 } // namespace
@@ -215,8 +240,16 @@ at::Device resolveDevice(const std::string& device) {
     return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
+CollectPlan makePlan(const CollectRequest& request) {
+    const at::Device device = resolveDevice(request.device);
+    if (isScript(request)) {
+        return planScript(request, ScriptModel(request.model, at::kFloat, at::kCPU).parameters());
+    }
+    return planCollect(request, device.is_cuda());
+}
+
 double measureRate(const CollectRequest& request) {
-    const at::NoGradGuard noGrad;
+    const c10::NoGradGuard noGrad;
     const at::Device device = resolveDevice(request.device);
     at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
     const std::int64_t n = device.is_cuda() ? 4096 : 512;
@@ -248,10 +281,10 @@ void describe(const CollectPlan& plan, CollectSummary& summary) {
     }
 }
 
-CollectPlan preparedPlan(const CollectRequest& request, at::Device device, Job& job) {
+CollectPlan preparedPlan(const CollectRequest& request, Job& job) {
     at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
     job.stage("Reading the samples", 0, 0.02);
-    CollectPlan plan = planCollect(request, device.is_cuda());
+    CollectPlan plan = makePlan(request);
     job.checkCancelled();
     return plan;
 }
@@ -265,7 +298,7 @@ CollectSummary runCollect(const CollectRequest& request, Job& job) {
     if (std::filesystem::is_directory(request.out, ignored)) {
         throw InputError("is a folder, expected the name of a dump file", request.out);
     }
-    const CollectPlan plan = preparedPlan(request, device, job);
+    const CollectPlan plan = preparedPlan(request, job);
     CollectSummary summary;
     describe(plan, summary);
     Spool spool(request.out, planFingerprint(request, plan), request.resume);
@@ -297,7 +330,7 @@ std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request
                                                    CollectSummary& summary) {
     const auto start = Clock::now();
     const at::Device device = resolveDevice(request.device);
-    CollectPlan plan = preparedPlan(request, device, job);
+    CollectPlan plan = preparedPlan(request, job);
     describe(plan, summary);
     double bytes = 0;
     for (const PlannedTask& task : plan.tasks) {

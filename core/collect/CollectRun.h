@@ -19,6 +19,8 @@ namespace qkov::collect {
 
 /// @throws UsageError unknown name, or no such GPU
 at::Device resolveDevice(const std::string& device);
+/// The plan for a model directory or a TorchScript module.
+CollectPlan makePlan(const CollectRequest& request);
 double measureRate(const CollectRequest& request);
 CollectSummary runCollect(const CollectRequest& request, Job& job);
 /// The whole of Capture.h's capture().

@@ -6,6 +6,7 @@
 #include "model/Checkpoint.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <functional>
 #include <string>

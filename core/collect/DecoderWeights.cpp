@@ -145,7 +145,7 @@ Decoder::Decoder(const DecoderSpec& spec, const model::Checkpoint& checkpoint,
     : m_spec(spec)
     , m_compute(compute)
     , m_device(device) {
-    const at::NoGradGuard noGrad;
+    const c10::NoGradGuard noGrad;
     WeightLoader(*this, checkpoint).load();
 }
 

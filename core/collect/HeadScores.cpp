@@ -89,7 +89,7 @@ void addLayer(LayerScores& scores, const at::Tensor& patterns, const Batch& batc
 
 dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job& job,
                                  const HeadTypeRules& rules) {
-    const at::NoGradGuard noGrad;
+    const c10::NoGradGuard noGrad;
     const DecoderSpec& spec = decoder.spec();
     std::vector<LayerScores> layers(static_cast<std::size_t>(spec.layers));
     const std::vector<Batch> all = batches(probe, decoder.device());

@@ -40,20 +40,34 @@ class Packer {
         , m_type(request.storage == DType::f16 ? at::kHalf : at::kFloat) {}
 
     std::vector<std::byte> pack(const BatchCapture& capture, RoundingLoss& loss) {
-        const at::NoGradGuard noGrad;
-        if (capture.projections.size() != m_plan.parameters.size()) {
-            throw Error("captured " + std::to_string(capture.projections.size()) +
-                        " parameters, expected " + std::to_string(m_plan.parameters.size()));
+        const c10::NoGradGuard noGrad;
+        const bool whole = !capture.whole.empty();
+        const std::size_t count = whole ? capture.whole.size() : capture.projections.size();
+        if (count != m_plan.parameters.size()) {
+            throw Error("captured " + std::to_string(count) + " parameters, expected " +
+                        std::to_string(m_plan.parameters.size()));
         }
         for (std::size_t b = 0; b < m_batch.size(); ++b) {
             if (!std::isfinite(capture.losses[b])) {
                 fail("the loss", b);
             }
         }
-        const at::Device device = capture.projections.front().input.device();
+        const at::Device device = whole ? capture.whole.front().weight.device()
+                                        : capture.projections.front().input.device();
         m_written = at::zeros({}, at::TensorOptions(at::kLong).device(device));
         m_kept = at::zeros_like(m_written);
-        maskRows(capture.projections.front());
+        if (!whole) {
+            maskRows(capture.projections.front());
+        }
+        for (std::size_t p = 0; p < capture.whole.size(); ++p) {
+            for (std::size_t b = 0; b < m_batch.size(); ++b) {
+                const auto i = static_cast<std::int64_t>(b);
+                packWhole(p, b, capture.whole[p].weight.slice(0, i, i + 1));
+            }
+            if (!m_plan.parameters[p].bias.empty()) {
+                packBias(p, capture.whole[p].bias);
+            }
+        }
         for (std::size_t p = 0; p < capture.projections.size(); ++p) {
             const ProjectionFactors& f = capture.projections[p];
             if (f.linear->parameter != m_plan.parameters[p].name || !f.gradOutput.defined()) {
@@ -61,7 +75,7 @@ class Packer {
             }
             m_request.factored ? packFactors(p, f) : packDense(p, f);
             if (!m_plan.parameters[p].bias.empty()) {
-                packBias(p, f);
+                packBias(p, f.gradOutput.sum(1));
             }
         }
         const auto written = double(m_written.item<std::int64_t>());
@@ -119,7 +133,7 @@ class Packer {
             }
             if (m_type == at::kHalf) {
                 scale[b] = balance(largestX[b], largestG[b]);
-                checkRange(largestX[b] / scale[b], f, b);
+                checkRange(largestX[b] / scale[b], f.linear->parameter, b);
             }
         }
         if (m_type == at::kHalf) {
@@ -146,29 +160,34 @@ class Packer {
             ProjectionFactors one = f;
             one.input = f.input.slice(0, std::int64_t(b), std::int64_t(b) + 1);
             one.gradOutput = f.gradOutput.slice(0, std::int64_t(b), std::int64_t(b) + 1);
-            const at::Tensor dense = denseGradients(one);
-            const double largest = largestPerSample(dense).front();
-            if (!std::isfinite(largest)) {
-                fail("the gradient of " + f.linear->parameter, b);
-            }
-            if (m_type == at::kHalf) {
-                checkRange(largest, f, b);
-            }
-            copyRows(rounded(dense), 0, dense.size(1), m_layout.offset(p, b));
+            packWhole(p, b, denseGradients(one));
         }
     }
 
-    void packBias(std::size_t p, const ProjectionFactors& f) {
-        const at::Tensor sum = f.gradOutput.sum(1).to(at::kFloat).to(at::kCPU).contiguous();
+    /// One sample's gradient [1, *shape].
+    void packWhole(std::size_t p, std::size_t b, const at::Tensor& dense) {
+        const double largest = largestPerSample(dense).front();
+        if (!std::isfinite(largest)) {
+            fail("the gradient of " + m_plan.parameters[p].name, b);
+        }
+        if (m_type == at::kHalf) {
+            checkRange(largest, m_plan.parameters[p].name, b);
+        }
+        copyRows(rounded(dense), 0, dense.size(1), m_layout.offset(p, b));
+    }
+
+    /// [B, dOut]
+    void packBias(std::size_t p, const at::Tensor& gradients) {
+        const at::Tensor sum = gradients.to(at::kFloat).to(at::kCPU).contiguous();
         for (std::size_t b = 0; b < m_batch.size(); ++b) {
             copyRows(sum, b, sum.size(1), m_layout.biasOffset(p, b));
         }
     }
 
-    void checkRange(double largest, const ProjectionFactors& f, std::size_t b) const {
+    void checkRange(double largest, const std::string& parameter, std::size_t b) const {
         if (largest > largestHalf) {
-            throw InputError("the gradient of " + f.linear->parameter + " of sample \"" +
-                                 sample(b).id + "\" is too large for float16",
+            throw InputError("the gradient of " + parameter + " of sample \"" + sample(b).id +
+                                 "\" is too large for float16",
                              m_request.model, {}, "use --dtype f32");
         }
     }

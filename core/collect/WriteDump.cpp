@@ -197,14 +197,14 @@ class TaskWriter {
         }
         if (m_request.structuralFisher && m_request.fisherPerHead) {
             const fisher::Reduced reduced =
-                fisher::reducePerHead(m_plan.checkpoint.layout(), name, shape, values);
+                fisher::reducePerHead(*m_plan.layout, name, shape, values);
             entry.shape = reduced.shape;
             entry.resolution = dump::Resolution::head;
             m_writer.writeFisher(m_set, entry, reduced.values);
         }
         if (m_request.behavioralFisher) {
             const fisher::Reduced reduced =
-                fisher::reducePerType(m_plan.checkpoint.layout(), name, shape, values, m_types);
+                fisher::reducePerType(*m_plan.layout, name, shape, values, m_types);
             dump::FisherSet behavioral = m_set;
             behavioral.name = "behavioral";
             entry.shape = reduced.shape;
@@ -229,8 +229,8 @@ class TaskWriter {
 
 void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,
                const dump::HeadTypes& types, at::Device device, Job& job, CollectSummary& summary) {
-    const at::NoGradGuard noGrad;
-    dump::DumpWriter writer(request.out, plan.checkpoint.shape(), "qkov " QKOV_VERSION);
+    const c10::NoGradGuard noGrad;
+    dump::DumpWriter writer(request.out, plan.shape, "qkov " QKOV_VERSION);
     if (!types.names.empty()) {
         writer.writeHeadTypes(types);
     }

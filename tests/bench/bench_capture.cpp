@@ -133,7 +133,7 @@ double seconds(at::Device device, int repeats, Body body) {
 using Samples = std::vector<const Sample*>;
 
 void plainPass(const Decoder& decoder, const Samples& samples) {
-    const at::AutoGradMode gradients(true);
+    const c10::AutoGradMode gradients(true);
     const auto B = static_cast<std::int64_t>(samples.size());
     const auto T = static_cast<std::int64_t>(samples.front()->ids.size());
     at::Tensor ids = at::empty({B, T}, at::TensorOptions(at::kLong));
@@ -166,7 +166,8 @@ void measure(const Options& o) {
     const Decoder decoder = openDecoder(folder, checkpoint, at::kFloat, device);
     CollectRequest request;
     for (const std::int64_t tokens : o.tokens) {
-        CollectPlan plan{checkpoint, decoder.spec(), {}, {}, 0, 0, 0, 0, {}};
+        CollectPlan plan;
+        plan.spec = decoder.spec();
         for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
             for (const auto& [slot, linear] : decoder.projections(l)) {
                 plan.parameters.push_back(

@@ -229,7 +229,7 @@ bool cancelStops(const std::filesystem::path& folder, bool inBackward) {
             captureBatch(m.decoder, m.all, LossReduction::mean, token);
             return false;
         }
-        const at::AutoGradMode gradients(true);
+        const c10::AutoGradMode gradients(true);
         // The same hooks as a capture's, cancelled between the passes.
         Observers observers;
         observers.projection = [&](std::int64_t, Slot, const Linear&, const at::Tensor&,

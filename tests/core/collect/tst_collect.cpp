@@ -140,6 +140,8 @@ class TestCollect : public QObject {
     void killedAndResumed();
     void anotherRequestIsNotResumed();
     void estimateCountsWhatIsWritten();
+    void torchScriptModules();
+    void badTorchScriptModules();
     void capturedScoresEqualTheDumps_data();
     void capturedScoresEqualTheDumps();
 };
@@ -534,6 +536,52 @@ void TestCollect::estimateCountsWhatIsWritten() {
     const auto bytes = double(run(r).diskBytes);
     QVERIFY2(e.diskBytes < bytes && bytes < 2 * e.diskBytes + 100e3,
              qPrintable(QStringLiteral("%1 %2").arg(e.diskBytes).arg(bytes)));
+}
+
+void TestCollect::torchScriptModules() {
+    QTemporaryDir folder;
+    CollectRequest r = request("torchscript", folder.filePath("d.h5").toStdString());
+    r.model = data / "torchscript" / "model.pt";
+    r.layout = data / "torchscript" / "layout.json";
+    r.factored = false;
+    QVERIFY(estimate(r).samples == 3);
+    run(r);
+    QCOMPARE(filesIn(folder), QStringList("d.h5"));
+    const H5Read dump(r.out);
+    QFile names(QString::fromStdString((data / "torchscript" / "expected.json").string()));
+    QFile numbers(QString::fromStdString((data / "torchscript" / "expected.bin").string()));
+    QVERIFY(names.open(QIODevice::ReadOnly) && numbers.open(QIODevice::ReadOnly));
+    const auto next = [&](std::size_t n) {
+        std::vector<double> values(n);
+        numbers.read(reinterpret_cast<char*>(values.data()), qint64(n * sizeof(double)));
+        return values;
+    };
+    QVERIFY(worst(dump.numbers("tasks/a/samples/loss").values, next(3)) < goldenTolerance);
+    for (const auto& name : QJsonDocument::fromJson(names.readAll()).array()) {
+        const H5Array stored = dump.numbers("tasks/a/gradients/" + name.toString().toStdString());
+        const auto reference = next(stored.values.size());
+        QVERIFY2(worst(stored.values, reference) < goldenTolerance, qPrintable(name.toString()));
+    }
+    QVERIFY(numbers.atEnd());
+    const dump::DumpReader reader(r.out); // finds the heads by the layout that the dump carries
+    QCOMPARE(reader.layout().parameters().size(), std::size_t(4));
+}
+
+void TestCollect::badTorchScriptModules() {
+    QTemporaryDir folder;
+    CollectRequest r = request("torchscript", folder.filePath("d.h5").toStdString());
+    r.model = data / "torchscript" / "model.pt";
+    QVERIFY_EXCEPTION_THROWN(run(r), UsageError); // no layout
+    r.layout = data / "torchscript" / "layout.json";
+    QVERIFY_EXCEPTION_THROWN(run(r), UsageError); // factored
+    r.factored = false;
+    QFile file(folder.filePath("model.pt"));
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.write("not a module");
+    file.close();
+    r.model = folder.filePath("model.pt").toStdString();
+    QVERIFY(messageOf([&] { run(r); }).contains("is not a TorchScript module"));
+    QCOMPARE(filesIn(folder), QStringList("model.pt"));
 }
 
 void TestCollect::capturedScoresEqualTheDumps_data() {
