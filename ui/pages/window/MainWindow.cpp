@@ -15,6 +15,8 @@
 #include "pages/PairsPage.h"
 #include "pages/SelectionPanel.h"
 #include "pages/StartPage.h"
+#include "pages/checks/ChecksPage.h"
+#include "pages/compare/ComparePage.h"
 #include "pages/window/RecentFiles.h"
 #include "widgets/JobBar.h"
 #include "widgets/MessageBar.h"
@@ -140,8 +142,14 @@ void MainWindow::buildPages() {
     m_pairsPage = new PairsPage(m_document, m_pairs, m_profile, m_notes, m_tabs);
     m_dataPage = new DataPage(m_document, m_tabs);
     m_notesPage = new NotesPage(m_document, m_notes, m_tabs);
+    m_comparePage = new ComparePage(m_document, m_tabs);
+    m_comparePage->setObjectName(QStringLiteral("comparePage"));
+    m_checksPage = new ChecksPage(m_document, m_tabs);
+    m_checksPage->setObjectName(QStringLiteral("checksPage"));
     m_tabs->addTab(m_overview, tr("Overview"));
+    m_tabs->addTab(m_comparePage, tr("Compare"));
     m_tabs->addTab(m_pairsPage, tr("Pairs"));
+    m_tabs->addTab(m_checksPage, tr("Checks"));
     m_tabs->addTab(m_dataPage, tr("Data"));
     m_tabs->addTab(m_notesPage, tr("Notes"));
     connect(m_tabs, &QTabWidget::currentChanged, this, &MainWindow::refreshState);

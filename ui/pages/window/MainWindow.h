@@ -18,6 +18,8 @@ class QToolButton;
 namespace qkov::ui {
 
 class CellPairs;
+class ChecksPage;
+class ComparePage;
 class DataPage;
 class DataPanel;
 class JobBar;
@@ -41,6 +43,8 @@ class MainWindow : public QMainWindow {
     ~MainWindow() override;
 
     Document* document() const { return m_document; }
+    ComparePage* comparePage() const { return m_comparePage; }
+    ChecksPage* checksPage() const { return m_checksPage; }
     OverviewPage* overview() const { return m_overview; }
     SelectionPanel* selectionPanel() const { return m_selectionPanel; }
     DataPanel* dataPanel() const { return m_dataPanel; }
@@ -122,6 +126,8 @@ class MainWindow : public QMainWindow {
     StartPage* m_start;
     ModelPage* m_modelPage;
     QTabWidget* m_tabs;
+    ComparePage* m_comparePage;
+    ChecksPage* m_checksPage;
     OverviewPage* m_overview;
     PairsPage* m_pairsPage;
     DataPage* m_dataPage;

@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "pages/compare/ComparePage.h"
+
+#include "base/Error.h"
+#include "document/Document.h"
+#include "document/Selection.h"
+#include "document/Words.h"
+#include "engine/CompareModes.h"
+#include "jobs/JobRunner.h"
+#include "pages/compare/Agreement.h"
+#include "plots/HeatmapData.h"
+#include "results/ResultsFile.h"
+#include "results/Summary.h"
+#include "widgets/Card.h"
+#include "widgets/ElidedLabel.h"
+#include "widgets/SegmentedControl.h"
+#include "widgets/Theme.h"
+
+#include <QFileDialog>
+#include <QFileInfo>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QStackedWidget>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+namespace qkov::ui {
+
+namespace {
+
+constexpr std::array modes{engine::Mode::behavioral, engine::Mode::structural,
+                           engine::Mode::hybrid};
+/// From this height on, differences and scatters are shown together.
+constexpr int tallPage = 1000;
+
+bool sameCells(const engine::ScoreHeader& a, const engine::ScoreHeader& b) {
+    return a.layers == b.layers && a.heads == b.heads;
+}
+
+/// What the theory says of a mode, short enough for a narrow card.
+QString verdict(engine::Mode mode) {
+    switch (mode) {
+    case engine::Mode::behavioral:
+        return ComparePage::tr("May violate the theorem");
+    case engine::Mode::structural:
+        return ComparePage::tr("Fully compliant");
+    case engine::Mode::hybrid:
+        return ComparePage::tr("Partially compliant");
+    }
+    return {};
+}
+
+QString shapeText(const engine::ScoreHeader& h) {
+    return ComparePage::tr("%1 layers × %2 heads").arg(h.layers.size()).arg(h.heads.size());
+}
+
+} // namespace
+
+ComparePage::ComparePage(Document* document, QWidget* parent)
+    : QWidget(parent)
+    , m_document(document)
+    , m_runner(new JobRunner(this))
+    , m_opener(new JobRunner(this))
+    , m_headline(new ElidedLabel(this))
+    , m_note(new ElidedLabel(this))
+    , m_warning(new QLabel(this))
+    , m_whatControl(new SegmentedControl(this))
+    , m_blockControl(new SegmentedControl(this))
+    , m_lowerControl(new SegmentedControl(this))
+    , m_rangeControl(new SegmentedControl(this))
+    , m_openOther(new QToolButton(this))
+    , m_stack(new QStackedWidget(this))
+    , m_empty(new QLabel(this))
+    , m_view(new CompareView(this)) {
+    setTextSize(m_headline, TextSize::large, true);
+    m_headline->setObjectName(QStringLiteral("compareHeadline"));
+    setTextSize(m_note, TextSize::small);
+    setMuted(m_note);
+    m_note->setObjectName(QStringLiteral("compareNote"));
+    m_warning->setObjectName(QStringLiteral("compareWarning"));
+    m_warning->setWordWrap(true);
+    setMuted(m_empty);
+    m_empty->setAlignment(Qt::AlignCenter);
+    m_empty->setWordWrap(true);
+    m_empty->setObjectName(QStringLiteral("compareEmpty"));
+    m_stack->addWidget(m_view);
+    m_stack->addWidget(m_empty);
+
+    auto* column = new QVBoxLayout(this);
+    column->setContentsMargins(12, 10, 12, 10);
+    column->setSpacing(8);
+    auto* words = new QVBoxLayout;
+    words->setSpacing(2);
+    words->addWidget(m_headline);
+    words->addWidget(m_note);
+    auto* top = new QHBoxLayout;
+    top->setSpacing(8);
+    top->addLayout(words, 1);
+    top->addWidget(m_blockControl, 0, Qt::AlignTop);
+    column->addLayout(top);
+    column->addWidget(buildControls());
+    column->addWidget(m_warning);
+    column->addWidget(m_stack, 1);
+
+    connect(document, &Document::scoresChanged, this, &ComparePage::refresh);
+    connect(document, &Document::requestChanged, this, &ComparePage::refresh);
+    connect(document, &Document::stateChanged, this, &ComparePage::refresh);
+    connect(document, &Document::opened, this, [this] {
+        m_runner->cancel();
+        m_cache.clear();
+        m_failedKey.clear();
+        m_blockChosen = false;
+        refresh();
+    });
+    connect(document->selection(), &Selection::cellChanged, this, [this] {
+        const auto cell = m_document->selection()->cell();
+        if (cell && cell->block != m_view->block()) {
+            setBlock(cell->block);
+        }
+        m_view->setSelected(cell);
+    });
+    connect(m_view, &CompareView::selected, this,
+            [this](CellRef cell) { m_document->selection()->setCell(cell); });
+    connect(m_runner, &JobRunner::finished, this, &ComparePage::refresh);
+    connect(m_runner, &JobRunner::progressed, this, &ComparePage::refreshSentences);
+    connect(m_runner, &JobRunner::failed, this, [this](std::exception_ptr error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& e) {
+            m_failure = QString::fromUtf8(e.what());
+        }
+        if (m_document->scores()) {
+            m_failedKey = keyOf(engine::Mode::structural);
+        }
+        refresh();
+    });
+    connect(m_opener, &JobRunner::failed, this, [this](std::exception_ptr error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& e) {
+            m_otherProblem = QString::fromUtf8(e.what());
+        }
+        m_other.reset();
+        refresh();
+    });
+    refresh();
+}
+
+QWidget* ComparePage::buildControls() {
+    auto* bar = new QWidget(this);
+    auto* line = new QHBoxLayout(bar);
+    line->setContentsMargins(0, 0, 0, 0);
+    line->setSpacing(12);
+    nameWidget(m_whatControl, "compareWhat", tr("What is compared"));
+    m_whatControl->addSegment(static_cast<int>(What::modes), tr("Modes"),
+                              tr("The three normalizations of these results"));
+    m_whatControl->addSegment(static_cast<int>(What::results), tr("Results"),
+                              tr("Another results file beside this one"));
+    m_whatControl->setCurrent(static_cast<int>(What::modes));
+    nameWidget(m_blockControl, "compareBlock", tr("Block"));
+    for (const Block b : allBlocks) {
+        m_blockControl->addSegment(static_cast<int>(blockIndex(b)),
+                                   QString(QLatin1Char(blockName(b))),
+                                   tr("Block %1").arg(QLatin1Char(blockName(b))));
+    }
+    nameWidget(m_rangeControl, "compareRange", tr("Colour range"));
+    m_rangeControl->addSegment(0, tr("Own ranges"), tr("Each map over its own values"));
+    m_rangeControl->addSegment(1, tr("Common"), tr("One colour range for all maps"));
+    m_rangeControl->setCurrent(0);
+    nameWidget(m_lowerControl, "compareLower", tr("Below the maps"));
+    m_lowerControl->addSegment(0, tr("Differences"), tr("What one mode gives more than another"));
+    m_lowerControl->addSegment(1, tr("Scatter"), tr("One mode against another, cell by cell"));
+    m_lowerControl->setCurrent(0);
+    nameWidget(m_openOther, "compareOpen", tr("Choose results"));
+    m_openOther->setText(tr("Choose results…"));
+    setIconName(m_openOther, QStringLiteral("open"));
+    m_openOther->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
+    m_openOther->setFocusPolicy(Qt::StrongFocus);
+    line->addWidget(m_whatControl);
+    line->addWidget(m_openOther);
+    line->addStretch(1);
+    line->addWidget(m_rangeControl);
+    line->addWidget(m_lowerControl);
+    connect(m_whatControl, &SegmentedControl::chosen, this,
+            [this](int id) { setWhat(static_cast<What>(id)); });
+    connect(m_blockControl, &SegmentedControl::chosen, this, [this](int id) {
+        m_blockChosen = true;
+        setBlock(static_cast<Block>(id));
+    });
+    connect(m_rangeControl, &SegmentedControl::chosen, this,
+            [this](int id) { m_view->setCommonRange(id == 1); });
+    connect(m_lowerControl, &SegmentedControl::chosen, this, [this] { updateLower(); });
+    connect(m_openOther, &QToolButton::clicked, this, &ComparePage::chooseOther);
+    return bar;
+}
+
+void ComparePage::updateLower() {
+    const bool tall = height() >= tallPage && m_what == What::modes;
+    m_lowerControl->setVisible(!tall && m_what == What::modes);
+    m_view->setLower(tall                             ? CompareView::Lower::both
+                     : m_lowerControl->current() == 1 ? CompareView::Lower::scatter
+                                                      : CompareView::Lower::differences);
+}
+
+void ComparePage::resizeEvent(QResizeEvent*) {
+    updateLower();
+}
+
+void ComparePage::showEvent(QShowEvent*) {
+    refresh();
+}
+
+bool ComparePage::busy() const {
+    return m_runner->running() || m_opener->running();
+}
+QString ComparePage::headlineText() const {
+    return m_headline->fullText();
+}
+QString ComparePage::warningText() const {
+    return m_warning->text();
+}
+
+void ComparePage::setWhat(What what) {
+    m_what = what;
+    m_whatControl->setCurrent(static_cast<int>(what));
+    updateLower();
+    refresh();
+}
+
+void ComparePage::setBlock(Block block) {
+    m_blockControl->setCurrent(static_cast<int>(blockIndex(block)));
+    m_view->setBlock(block);
+    m_view->setSelected(m_document->selection()->cell());
+    refreshSentences();
+}
+
+engine::ScoreRequest ComparePage::requestOf(engine::Mode mode) const {
+    // What the shown scores were asked with, as far as it is still known.
+    engine::ScoreRequest r =
+        m_document->outdated() ? m_document->scores()->header().request : m_document->request();
+    r.mode = mode;
+    return r;
+}
+
+std::string ComparePage::keyOf(engine::Mode mode) const {
+    engine::ScoreRequest r = requestOf(mode);
+    r.threads = 0;
+    r.memoryBudget = 0;
+    return m_document->scores()->header().dumpFingerprint + engine::toJson(r).dump();
+}
+
+ComparePage::ScoresPtr ComparePage::scoresOf(engine::Mode mode) const {
+    const auto scores = m_document->scores();
+    if (!scores) {
+        return {};
+    }
+    if (scores->header().request.mode == mode) {
+        return scores;
+    }
+    const auto it = m_cache.find(keyOf(mode));
+    return it == m_cache.end() ? nullptr : it->second;
+}
+
+QString ComparePage::whyNot(engine::Mode mode) const {
+    if (!m_document->dump()) {
+        return tr("These results hold another mode. Open their dump to see this one.");
+    }
+    if (!m_document->modeAvailable(mode)) {
+        return tr("Needs the behavioral types of the heads. Collect the dump again with head "
+                  "types.");
+    }
+    if (!m_failedKey.empty() && keyOf(engine::Mode::structural) == m_failedKey) {
+        return m_failure;
+    }
+    return tr("Computing…");
+}
+
+void ComparePage::refresh() {
+    if (!isVisible()) {
+        return; // another page is shown; all of it is done again on return
+    }
+    const auto scores = m_document->scores();
+    // Modes have no part in the variant profile.
+    const bool profile = scores && scores->header().request.variant == engine::Variant::profile;
+    const bool usable =
+        scores != nullptr && (m_what == What::results || (scores->complete() && !profile));
+    m_openOther->setVisible(m_what == What::results);
+    if (!usable) {
+        m_empty->setText(profile ? tr("The variant profile has no normalization to compare. Choose "
+                                      "another variant.")
+                         : m_document->state() == Document::State::computing
+                             ? tr("Comes when the computation is complete")
+                         : m_document->canCompute() ? tr("Press Compute, then compare")
+                                                    : tr("Nothing to compare"));
+        m_stack->setCurrentWidget(m_empty);
+        refreshSentences();
+        return;
+    }
+    if (!m_blockChosen) {
+        const auto cell = m_document->selection()->cell();
+        const auto most = results::overview(*scores).mostConflicted;
+        const Block block = cell ? cell->block : most.value_or(Block::O);
+        m_blockControl->setCurrent(static_cast<int>(blockIndex(block)));
+        m_view->setBlock(block);
+    }
+    if (m_what == What::modes) {
+        showModes();
+    } else {
+        showResults();
+    }
+    m_view->setSelected(m_document->selection()->cell());
+    refreshSentences();
+}
+
+void ComparePage::showModes() {
+    std::vector<CompareView::Column> columns;
+    for (const engine::Mode mode : modes) {
+        CompareView::Column c;
+        c.title = modeName(mode);
+        c.letter = c.title.left(1);
+        c.verdict = verdict(mode);
+        c.note = modeHint(mode);
+        c.scores = scoresOf(mode);
+        c.why = c.scores ? QString() : whyNot(mode);
+        columns.push_back(std::move(c));
+    }
+    m_view->setColumns(std::move(columns), {{0, 1}, {2, 1}, {2, 0}});
+    m_stack->setCurrentWidget(m_view);
+    computeMissing();
+}
+
+void ComparePage::computeMissing() {
+    if (m_runner->running() || m_document->state() == Document::State::computing ||
+        !m_document->dump()) {
+        return;
+    }
+    const bool missing = std::any_of(modes.begin(), modes.end(), [this](engine::Mode mode) {
+        return !scoresOf(mode) && m_document->modeAvailable(mode);
+    });
+    const std::string key = keyOf(engine::Mode::structural);
+    if (!missing || key == m_failedKey) {
+        return;
+    }
+    // All modes of one request share their reading and most of their work.
+    std::array<std::string, 3> keys;
+    for (std::size_t n = 0; n < modes.size(); ++n) {
+        keys[n] = keyOf(modes[n]);
+    }
+    m_runner->start([this, key, keys, request = requestOf(engine::Mode::structural),
+                     dump = m_document->dump()](JobContext& context) -> JobRunner::Delivery {
+        auto made = engine::compareModes(*dump, request, CompareView::topCells, context.job());
+        return [this, key, keys, made = std::move(made)]() mutable {
+            if (m_cache.size() > 6) {
+                m_cache.clear(); // former requests
+                m_warnings.clear();
+            }
+            for (auto& scores : made.scores) {
+                for (std::size_t n = 0; n < modes.size(); ++n) {
+                    if (scores->header().request.mode == modes[n]) {
+                        m_cache[keys[n]] = scores;
+                    }
+                }
+            }
+            QStringList lines;
+            for (const std::string& w : made.warnings) {
+                lines << QString::fromStdString(w);
+            }
+            m_warnings[key] = lines.join(QStringLiteral(" "));
+        };
+    });
+}
+
+void ComparePage::showResults() {
+    const auto scores = m_document->scores();
+    if (!m_other) {
+        m_empty->setText(!m_otherProblem.isEmpty()
+                             ? m_otherProblem
+                             : tr("Choose results of another checkpoint, model or pair of tasks to "
+                                  "see them beside these"));
+        m_stack->setCurrentWidget(m_empty);
+        return;
+    }
+    const auto column = [](const QString& title, const QString& letter, const ScoresPtr& s) {
+        CompareView::Column c;
+        c.title = title;
+        c.letter = letter;
+        const engine::ScoreHeader& h = s->header();
+        c.note = provenance(h);
+        c.scores = s;
+        return c;
+    };
+    const QString own = m_document->fileName();
+    std::vector<std::array<std::size_t, 2>> pairs;
+    if (sameCells(scores->header(), m_other->header())) {
+        pairs.push_back({1, 0});
+    }
+    m_view->setColumns(
+        {column(own.isEmpty() ? tr("These results") : own, QStringLiteral("1"), scores),
+         column(m_otherName, QStringLiteral("2"), m_other)},
+        std::move(pairs));
+    m_stack->setCurrentWidget(m_view);
+}
+
+void ComparePage::chooseOther() {
+    const QString file = QFileDialog::getOpenFileName(
+        this, tr("Results to compare with"), {}, tr("Results (*.h5 *.hdf5 *.qkov);;All files (*)"));
+    if (!file.isEmpty()) {
+        openOther(file);
+    }
+}
+
+void ComparePage::openOther(const QString& file) {
+    m_otherProblem.clear();
+    if (m_what != What::results) {
+        setWhat(What::results);
+    }
+    m_opener->start([this, file](JobContext&) -> JobRunner::Delivery {
+        auto scores = results::openResults(file.toStdString());
+        return [this, file, scores = std::move(scores)]() mutable {
+            m_other = std::move(scores);
+            m_otherName = QFileInfo(file).fileName();
+            refresh();
+        };
+    });
+}
+
+QString ComparePage::pictureWarning() const {
+    const engine::ScoreRequest& r = m_document->scores()->header().request;
+    const auto measured = m_warnings.find(keyOf(engine::Mode::structural));
+    if (measured != m_warnings.end()) {
+        return measured->second;
+    }
+    // Not measured (no dump at hand): what follows from the formula.
+    if (r.fisherTask != engine::FisherTask::a ||
+        (r.variant != engine::Variant::magnitude && r.variant != engine::Variant::natural)) {
+        return {};
+    }
+    return tr("With the Fisher of %1 alone, the structural map is %2 a picture of %3: dividing %1 "
+              "by its own mean leaves nothing of it. Single pairs still depend on both. Choose the "
+              "pooled Fisher in the options.")
+        .arg(quoted(r.taskA),
+             r.estimator == engine::Estimator::mean ? tr("only") : tr("nearly only"),
+             quoted(r.taskB));
+}
+
+void ComparePage::refreshSentences() {
+    const auto scores = m_document->scores();
+    QString headline, note, warning;
+    if (scores && m_stack->currentWidget() == m_view && m_what == What::modes) {
+        const Block block = m_view->block();
+        const bool lowest = results::lowIsConflict(scores->header().request.variant);
+        const auto behavioral = scoresOf(engine::Mode::behavioral);
+        const auto structural = scoresOf(engine::Mode::structural);
+        if (behavioral && structural) {
+            const Agreement g =
+                agreement(distinctMeans(*behavioral, block), distinctMeans(*structural, block),
+                          CompareView::topCells, lowest);
+            headline = tr("In %1, behavioral and structural share %2 of their top %3 cells (ρ %4)")
+                           .arg(QLatin1Char(blockName(block)))
+                           .arg(g.shared)
+                           .arg(g.top)
+                           .arg(number(g.rho));
+        } else {
+            headline = tr("Only one normalization can be shown");
+            if (m_runner->running()) {
+                headline = tr("Computing the other normalizations…");
+            }
+        }
+        note = provenance(scores->header());
+        if (m_runner->running()) {
+            note =
+                tr("Computing %1 % · ")
+                    .arg(std::lround(100 * std::clamp(m_runner->progress().fraction, 0.0, 1.0))) +
+                note;
+        }
+    } else if (scores && m_stack->currentWidget() == m_view) {
+        const engine::ScoreHeader& a = scores->header();
+        const engine::ScoreHeader& b = m_other->header();
+        if (sameCells(a, b)) {
+            headline = tr("Block %1: %2")
+                           .arg(QString(QLatin1Char(blockName(m_view->block()))),
+                                m_view->agreementText(0));
+        } else {
+            headline = tr("The maps have different shapes");
+            warning = tr("These results have %1, the others %2: they are shown beside each other, "
+                         "but can't be subtracted.")
+                          .arg(shapeText(a), shapeText(b));
+        }
+        if (a.request.variant != b.request.variant || a.request.mode != b.request.mode ||
+            a.request.aggregate != b.request.aggregate) {
+            warning += (warning.isEmpty() ? QString() : QStringLiteral(" ")) +
+                       tr("They were computed with different options; compare ranks rather than "
+                          "sizes.");
+        }
+    }
+    if (scores && m_what == What::modes) {
+        warning = pictureWarning();
+    }
+    m_headline->setFullText(headline);
+    m_note->setFullText(note);
+    m_warning->setText(warning);
+    m_warning->setVisible(!warning.isEmpty());
+    QPalette palette = m_warning->palette();
+    palette.setColor(QPalette::WindowText, Palette::current(this).warning);
+    m_warning->setPalette(palette);
+}
+
+} // namespace qkov::ui

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "engine/Scores.h"
+#include "pages/compare/CompareView.h"
+
+#include <QWidget>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+class QLabel;
+class QStackedWidget;
+class QToolButton;
+
+namespace qkov::ui {
+
+class Document;
+class JobRunner;
+
+/// The three normalizations of what is computed, or two results, beside each other.
+class ComparePage : public QWidget {
+    Q_OBJECT
+
+  public:
+    enum class What { modes, results };
+
+    explicit ComparePage(Document* document, QWidget* parent = nullptr);
+
+    CompareView* view() const { return m_view; }
+    What what() const { return m_what; }
+    void setWhat(What what);
+    void setBlock(Block block);
+    /// Results to set beside the ones shown. Errors and other shapes are told on the page.
+    void openOther(const QString& file);
+    /// Modes still being computed for this page.
+    bool busy() const;
+    QString headlineText() const;
+    QString warningText() const;
+
+  protected:
+    void showEvent(QShowEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
+
+  private:
+    using ScoresPtr = std::shared_ptr<const engine::Scores>;
+    QWidget* buildControls();
+    void chooseOther();
+    void refresh();
+    void refreshSentences();
+    void showModes();
+    void showResults();
+    void computeMissing();
+    void updateLower();
+    ScoresPtr scoresOf(engine::Mode mode) const;
+    engine::ScoreRequest requestOf(engine::Mode mode) const;
+    std::string keyOf(engine::Mode mode) const;
+    QString whyNot(engine::Mode mode) const;
+    /// Where the Fisher makes the map a picture of one task alone.
+    QString pictureWarning() const;
+
+    Document* m_document;
+    JobRunner* m_runner; ///< the other modes
+    JobRunner* m_opener; ///< the other results
+    What m_what = What::modes;
+    bool m_blockChosen = false; ///< by the user; else it follows the selection and the finding
+    std::map<std::string, ScoresPtr> m_cache;
+    std::map<std::string, QString> m_warnings; ///< of what was computed, by the key of its request
+    std::string m_failedKey; ///< a mode that could not be computed, not tried again
+    QString m_failure;
+    ScoresPtr m_other;
+    QString m_otherName, m_otherProblem;
+
+    ElidedLabel* m_headline;
+    ElidedLabel* m_note;
+    QLabel* m_warning;
+    SegmentedControl* m_whatControl;
+    SegmentedControl* m_blockControl;
+    SegmentedControl* m_lowerControl;
+    SegmentedControl* m_rangeControl;
+    QToolButton* m_openOther;
+    QStackedWidget* m_stack;
+    QLabel* m_empty;
+    CompareView* m_view;
+};
+
+} // namespace qkov::ui
