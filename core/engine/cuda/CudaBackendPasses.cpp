@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Statistics and Fisher sums.
+#include "base/Threads.h"
 #include "engine/cuda/CudaBackend.h"
 
 namespace qkov::engine::cuda {
@@ -185,16 +186,18 @@ void CudaBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
                                   m_results.as<double>(), m_stream);
                      download(m_results, static_cast<std::size_t>(out) * sizeof(double));
                      const double* got = m_hostResults.as<double>();
-                     for (std::size_t c = 0; c < count; ++c) {
+                     const int threads =
+                         out > (std::int64_t(1) << 18) ? std::min(defaultThreadCount(), 4) : 1;
+                     parallelFor(count, threads, [&](std::size_t c, int) {
                          const FisherCall& call = calls[at + c];
                          const std::int64_t own =
                              (count > 1 ? call.part.rows : rows) * call.part.columns;
                          double* target = call.fisher + (count > 1 ? 0 : row * call.part.columns);
+                         const double* source = got + items[c].out;
                          for (std::int64_t k = 0; k < own; ++k) {
-                             target[k] += got[k];
+                             target[k] += source[k];
                          }
-                         got += own;
-                     }
+                     });
                  });
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/cuda/CudaError.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -69,9 +70,11 @@ class PinnedBuffer {
         if (bytes <= m_size) {
             return;
         }
+        // Locking pages is slow: grow by halves, so that it happens a few times only.
+        const std::size_t size = std::max(bytes, m_size + m_size / 2);
         release();
-        check(cudaMallocHost(&m_data, bytes), "page-locked host memory");
-        m_size = bytes;
+        check(cudaMallocHost(&m_data, size), "page-locked host memory");
+        m_size = size;
     }
     void release() noexcept {
         if (m_data) {

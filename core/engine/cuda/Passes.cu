@@ -194,22 +194,27 @@ __global__ void __launch_bounds__(128)
     const int lane = threadIdx.x % 32;
     const int warpRow = warp / 2 * 32;
     const int warpColumn = warp % 2 * 32;
+    const int feature = threadIdx.x % rebuildTile;
+    const int parity = threadIdx.x / rebuildTile;
+    const bool rowThere = row0 + feature < rows;
+    const bool columnThere = column0 + feature < columns;
+    const TR* rowAt = rowFactor + (begin + parity) * rowWidth + firstRow + row0 + feature;
+    const TC* columnAt =
+        columnFactor + (begin + parity) * columnWidth + firstColumn + column0 + feature;
     float sum[2][4][4] = {};
     float acc[2][4][4] = {};
     int steps = 0;
     for (std::int64_t t0 = begin; t0 < end; t0 += rebuildDepth) {
-        for (int i = threadIdx.x; i < rebuildDepth * rebuildTile; i += 128) {
-            const int t = i / rebuildTile;
-            const int x = i % rebuildTile;
-            const std::int64_t token = t0 + t;
-            const bool there = token < end;
-            a[t][x] = there && row0 + x < rows
-                          ? toFloat(rowFactor[token * rowWidth + firstRow + row0 + x])
-                          : 0.0f;
-            b[t][x] = there && column0 + x < columns
-                          ? toFloat(columnFactor[token * columnWidth + firstColumn + column0 + x])
-                          : 0.0f;
+        const int left = static_cast<int>(min(end - t0, std::int64_t(rebuildDepth)));
+#pragma unroll
+        for (int t = 0; t < rebuildDepth; t += 2) { // two tokens at a time, one feature per thread
+            const bool there = t + parity < left;
+            a[t + parity][feature] = there && rowThere ? toFloat(rowAt[t * rowWidth]) : 0.0f;
+            b[t + parity][feature] =
+                there && columnThere ? toFloat(columnAt[t * columnWidth]) : 0.0f;
         }
+        rowAt += rebuildDepth * rowWidth;
+        columnAt += rebuildDepth * columnWidth;
         __syncthreads();
 #pragma unroll
         for (int k = 0; k < rebuildDepth; k += 8) {
@@ -219,7 +224,7 @@ __global__ void __launch_bounds__(128)
 #pragma unroll
                 for (int q = 0; q < 2; ++q) {
                     const float x = b[k + lane % 4 + 4 * q][warpColumn + n * 8 + lane / 4];
-                    highB[n][q] = toTf32(x);
+                    highB[n][q] = exactColumn ? __float_as_uint(x) : toTf32(x);
                     lowB[n][q] = exactColumn ? 0 : toTf32(x - __uint_as_float(highB[n][q]));
                 }
             }
@@ -230,7 +235,7 @@ __global__ void __launch_bounds__(128)
                 for (int q = 0; q < 4; ++q) {
                     const float x =
                         a[k + lane % 4 + 4 * (q / 2)][warpRow + m * 16 + lane / 4 + 8 * (q % 2)];
-                    highA[q] = toTf32(x);
+                    highA[q] = exactRow ? __float_as_uint(x) : toTf32(x);
                     lowA[q] = exactRow ? 0 : toTf32(x - __uint_as_float(highA[q]));
                 }
 #pragma unroll
@@ -266,12 +271,23 @@ __global__ void __launch_bounds__(128)
     for (int m = 0; m < 2; ++m) {
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
+            const std::int64_t column = column0 + warpColumn + n * 8 + 2 * (lane % 4);
 #pragma unroll
-            for (int q = 0; q < 4; ++q) {
-                const std::int64_t row = row0 + warpRow + m * 16 + lane / 4 + 8 * (q / 2);
-                const std::int64_t column = column0 + warpColumn + n * 8 + 2 * (lane % 4) + q % 2;
-                if (row < rows && column < columns) {
-                    out[row * columns + column] = sum[m][n][q];
+            for (int half = 0; half < 2; ++half) {
+                const std::int64_t row = row0 + warpRow + m * 16 + lane / 4 + 8 * half;
+                if (row >= rows || column >= columns) {
+                    continue;
+                }
+                float* at = out + row * columns + column;
+                const float first = sum[m][n][2 * half];
+                const float second = sum[m][n][2 * half + 1];
+                if (columns % 2 == 0) { // both are there, and aligned
+                    *reinterpret_cast<float2*>(at) = make_float2(first, second);
+                } else {
+                    at[0] = first;
+                    if (column + 1 < columns) {
+                        at[1] = second;
+                    }
                 }
             }
         }
