@@ -40,10 +40,10 @@ TaskContents contentsOf(const DumpReader& dump, const TaskInfo& task) {
         }
         const std::string blocks = lacking(c.present[l]);
         if (!blocks.empty()) {
-            c.missing.push_back((end - l == 1 ? "layer " + std::to_string(l)
-                                              : "layers " + std::to_string(l) + "-" +
-                                                    std::to_string(end - 1)) +
-                                ": no " + blocks);
+            c.missing.push_back(
+                (end - l == 1 ? "layer " + std::to_string(l)
+                              : "layers " + std::to_string(l) + "-" + std::to_string(end - 1)) +
+                ": no " + blocks);
         }
         l = end;
     }

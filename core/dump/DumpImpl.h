@@ -64,6 +64,9 @@ struct DumpReader::Impl {
                                const std::string& parameter) const;
 };
 
+/// Finds and checks the datasets of a task whose samples are read, under the dump's layout.
+void openTask(DumpReader::Impl& dump, const h5::Object& group, TaskInfo& task);
+
 /// Names and shapes (of the parameter) of all gradients, contributions and factors of a dump, whose
 /// architecture may be unknown, and what it says about its model.
 std::map<std::string, h5::Dims> listDump(const std::filesystem::path& file,

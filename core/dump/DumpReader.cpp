@@ -35,8 +35,7 @@ std::string elementText(const Region& region, std::size_t index, bool vector) {
 /// Contributions are squares: a negative one means the file is wrong. NaN is the caller's affair.
 template <class T>
 void refuseNegative(const NumberSource& source, const TaskInfo& task,
-                    std::span<const std::int64_t> samples, const Region& region,
-                    const T* values) {
+                    std::span<const std::int64_t> samples, const Region& region, const T* values) {
     const auto count = static_cast<std::size_t>(region.count());
     for (std::size_t i = 0; i < samples.size(); ++i) {
         const T* v = values + i * count;
@@ -47,8 +46,8 @@ void refuseNegative(const NumberSource& source, const TaskInfo& task,
         if (!negative) {
             continue;
         }
-        const auto k = static_cast<std::size_t>(
-            std::find_if(v, v + count, [](T x) { return x < 0; }) - v);
+        const auto k =
+            static_cast<std::size_t>(std::find_if(v, v + count, [](T x) { return x < 0; }) - v);
         const auto s = static_cast<std::size_t>(samples[i]);
         source.fail("sample " + std::to_string(s) + " (id \"" + task.samples[s].id +
                     "\") has the negative contribution " + std::to_string(v[k]) + " at " +
@@ -63,7 +62,10 @@ void rebuild(const ParameterSources& sources, const ParameterEntry& entry,
     const FeatureRange out = outputsOf(entry, region);
     const auto count = static_cast<std::size_t>(region.count());
     thread_local std::vector<T> x, g;
+    std::size_t askedIn = 0, askedOut = 0;
     for (std::size_t i = 0; i < samples.size(); ++i) {
+        sources.input->announce(samples, i, tokensBy(entry.maxTokens, in), askedIn);
+        sources.gradOutput->announce(samples, i, tokensBy(entry.maxTokens, out), askedOut);
         const std::int64_t sample = samples[i];
         const std::int64_t tokens = sources.lengths[static_cast<std::size_t>(sample)];
         x.resize(static_cast<std::size_t>(tokens * in.count));
@@ -129,9 +131,8 @@ void gradients(const DumpReader::Impl& dump, const TaskInfo& task, const std::st
 }
 
 template <class T>
-void contributions(const DumpReader::Impl& dump, const TaskInfo& task,
-                   const std::string& parameter, std::span<const std::int64_t> samples,
-                   const Region& region, T* target) {
+void contributions(const DumpReader::Impl& dump, const TaskInfo& task, const std::string& parameter,
+                   std::span<const std::int64_t> samples, const Region& region, T* target) {
     const ParameterEntry& entry = dump.entry(task, parameter);
     if (entry.storedContributions) {
         const ParameterSources& sources = dump.sources(task, parameter);
@@ -195,9 +196,15 @@ DumpReader::~DumpReader() = default;
 DumpReader::DumpReader(DumpReader&&) noexcept = default;
 DumpReader& DumpReader::operator=(DumpReader&&) noexcept = default;
 
-const std::filesystem::path& DumpReader::file() const { return m_impl->file; }
-const DumpInfo& DumpReader::info() const { return m_impl->info; }
-const model::HeadLayout& DumpReader::layout() const { return *m_impl->layout; }
+const std::filesystem::path& DumpReader::file() const {
+    return m_impl->file;
+}
+const DumpInfo& DumpReader::info() const {
+    return m_impl->info;
+}
+const model::HeadLayout& DumpReader::layout() const {
+    return *m_impl->layout;
+}
 
 void DumpReader::readGradients(const TaskInfo& task, const std::string& parameter,
                                std::span<const std::int64_t> samples, const Region& region,
@@ -227,8 +234,7 @@ void DumpReader::readRaw(const TaskInfo& task, const std::string& parameter, Par
                          std::span<const std::int64_t> samples, const Region& region,
                          void* target) const {
     const ParameterSources& sources = m_impl->sources(task, parameter);
-    const auto& source =
-        part == Part::contributions ? sources.contributions : sources.gradients;
+    const auto& source = part == Part::contributions ? sources.contributions : sources.gradients;
     if ((part != Part::gradients && part != Part::contributions) || !source) {
         throw InputError("is not stored in this form", m_impl->file, parameter);
     }
@@ -244,13 +250,17 @@ namespace {
 
 /// One factor of several samples, without padding; read(sample, region, target) per sample.
 template <class T, class Read>
-void readFactor(const ParameterSources& sources, const FeatureRange& features,
-                std::span<const std::int64_t> samples, std::size_t size, T* target, Read&& read) {
+void readFactor(const ParameterSources& sources, const NumberSource& source,
+                const FeatureRange& features, std::span<const std::int64_t> samples,
+                std::size_t size, T* target, Read&& read) {
     if (!target) {
         return;
     }
     auto* to = reinterpret_cast<std::byte*>(target);
-    for (const std::int64_t sample : samples) {
+    std::size_t asked = 0;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+        const std::int64_t sample = samples[i];
+        source.announce(samples, i, tokensBy(source.rows(), features), asked);
         const std::int64_t tokens = sources.lengths[static_cast<std::size_t>(sample)];
         read(std::span(&sample, 1), tokensBy(tokens, features), reinterpret_cast<T*>(to));
         to += static_cast<std::size_t>(tokens * features.count) * size;
@@ -280,8 +290,9 @@ void DumpReader::readFactors(const TaskInfo& task, const std::string& parameter,
             source.read(s, region, to);
         };
     };
-    readFactor(sources, input, samples, sizeof(float), inputTarget, with(*sources.input));
-    readFactor(sources, gradOutput, samples, sizeof(float), gradOutputTarget,
+    readFactor(sources, *sources.input, input, samples, sizeof(float), inputTarget,
+               with(*sources.input));
+    readFactor(sources, *sources.gradOutput, gradOutput, samples, sizeof(float), gradOutputTarget,
                with(*sources.gradOutput));
 }
 
@@ -295,10 +306,11 @@ void DumpReader::readFactorsRaw(const TaskInfo& task, const std::string& paramet
             source.readRaw(s, region, to);
         };
     };
-    readFactor(sources, input, samples, dtypeSize(sources.input->dtype()),
+    readFactor(sources, *sources.input, input, samples, dtypeSize(sources.input->dtype()),
                static_cast<std::byte*>(inputTarget), with(*sources.input));
-    readFactor(sources, gradOutput, samples, dtypeSize(sources.gradOutput->dtype()),
-               static_cast<std::byte*>(gradOutputTarget), with(*sources.gradOutput));
+    readFactor(sources, *sources.gradOutput, gradOutput, samples,
+               dtypeSize(sources.gradOutput->dtype()), static_cast<std::byte*>(gradOutputTarget),
+               with(*sources.gradOutput));
 }
 
 std::optional<DirectData> DumpReader::direct(const TaskInfo& task, const std::string& parameter,

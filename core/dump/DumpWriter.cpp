@@ -135,8 +135,7 @@ struct DumpWriter::Impl {
 
     void write(Target& t, std::int64_t first, std::int64_t count, const float* values) {
         checkRange(first, count);
-        const std::size_t sampleBytes =
-            static_cast<std::size_t>(t.perSample) * dtypeSize(t.dtype);
+        const std::size_t sampleBytes = static_cast<std::size_t>(t.perSample) * dtypeSize(t.dtype);
         const std::int64_t step =
             std::max<std::int64_t>(1, static_cast<std::int64_t>(bufferBytes / sampleBytes));
         const h5::Handle type = storedType(t.dtype);
@@ -252,7 +251,8 @@ void DumpWriter::beginTask(const std::string& name, const std::string& lossReduc
     d.endTask();
     if (name.empty() || name == "." || name.find('/') != std::string::npos ||
         name.find('\0') != std::string::npos) {
-        throw UsageError("\"" + name + "\" can't be the name of a task: it must not be empty or "
+        throw UsageError("\"" + name +
+                         "\" can't be the name of a task: it must not be empty or "
                          "contain \"/\"");
     }
     if (!d.taskNames.insert(name).second) {
@@ -419,9 +419,9 @@ void DumpWriter::writeHeadTypes(const HeadTypes& types) {
     h5::writeAll(set, H5T_NATIVE_UINT8, types.type.data());
     h5::writeAttribute(set, "names", types.names);
     if (!types.scores.empty()) {
-        h5::writeAll(h5::createDataset(root, "head_scores", H5T_IEEE_F32LE,
-                                       {dims[0], dims[1], kinds}),
-                     H5T_NATIVE_FLOAT, types.scores.data());
+        h5::writeAll(
+            h5::createDataset(root, "head_scores", H5T_IEEE_F32LE, {dims[0], dims[1], kinds}),
+            H5T_NATIVE_FLOAT, types.scores.data());
     }
 }
 
@@ -438,7 +438,9 @@ void DumpWriter::writeLosses(std::span<const float> losses) {
     h5::writeAll(*set, H5T_NATIVE_FLOAT, losses.data());
 }
 
-const StorageLoss& DumpWriter::storageLoss() const { return m_impl->loss; }
+const StorageLoss& DumpWriter::storageLoss() const {
+    return m_impl->loss;
+}
 
 void DumpWriter::commit() {
     Impl& d = *m_impl;

@@ -97,8 +97,8 @@ std::string fingerprintOf(const DumpReader::Impl& dump) {
             }
         }
         for (const auto& [name, sources] : dump.tasks.at(task.name).parameters) {
-            for (const auto* part :
-                 {&sources.gradients, &sources.contributions, &sources.input, &sources.gradOutput}) {
+            for (const auto* part : {&sources.gradients, &sources.contributions, &sources.input,
+                                     &sources.gradOutput}) {
                 if (*part) {
                     others.insert((*part)->otherFiles().begin(), (*part)->otherFiles().end());
                 }

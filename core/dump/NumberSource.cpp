@@ -13,8 +13,9 @@
 namespace qkov::dump {
 namespace {
 
-constexpr std::size_t pieceBytes = 256 << 10; // stays in a core's L2 between read and conversion
-constexpr std::size_t farApart = 32 << 10;    // rows with larger gaps are read one by one
+constexpr std::size_t pieceBytes = 256 << 10;  // stays in a core's L2 between read and conversion
+constexpr std::size_t farApart = 32 << 10;     // rows with larger gaps are read one by one
+constexpr std::uint64_t aheadBytes = 32 << 20; // asked of the disk before they are needed
 constexpr std::size_t smallestCache = std::size_t(4) << 20;
 constexpr std::size_t largestCache = std::size_t(64) << 20;
 constexpr std::size_t mostOpen = 4;
@@ -121,8 +122,8 @@ NumberSource::NumberSource(const h5::Object& dataset, std::int64_t samples, Open
     } else {
         m_bytesPerSample = info.storedBytes / static_cast<std::uint64_t>(m_samples);
         // Room for the chunks that one sample touches, within reason.
-        m_cacheBytes = std::clamp(info.chunkBytes * 2, smallestCache,
-                                  std::max(largestCache, info.chunkBytes));
+        m_cacheBytes =
+            std::clamp(info.chunkBytes * 2, smallestCache, std::max(largestCache, info.chunkBytes));
     }
 }
 
@@ -144,8 +145,8 @@ void NumberSource::check(std::span<const std::int64_t> samples, const Region& re
     if (!inside(region.row, region.rows, rows()) ||
         !inside(region.column, region.columns, columns())) {
         fail("rows " + std::to_string(region.row) + "+" + std::to_string(region.rows) +
-             ", columns " + std::to_string(region.column) + "+" +
-             std::to_string(region.columns) + " lie outside " + h5::toString(m_shape));
+             ", columns " + std::to_string(region.column) + "+" + std::to_string(region.columns) +
+             " lie outside " + h5::toString(m_shape));
     }
     for (const std::int64_t s : samples) {
         if (s < 0 || s >= m_samples) {
@@ -170,6 +171,23 @@ void NumberSource::pull(std::uint64_t offset, std::size_t bytes, std::byte* targ
     }
 }
 
+void NumberSource::announce(std::span<const std::int64_t> samples, std::size_t now,
+                            const Region& region, std::size_t& asked) const {
+    const std::uint64_t bytes =
+        static_cast<std::uint64_t>(region.rows * columns()) * dtypeSize(dtype());
+    if (m_descriptor < 0 || bytes == 0) {
+        return;
+    }
+    const std::uint64_t window = std::clamp<std::uint64_t>(aheadBytes / bytes, 1, 64);
+    for (; asked < samples.size() && asked <= now + window; ++asked) {
+        const std::uint64_t start =
+            m_offset + static_cast<std::uint64_t>(samples[asked]) * m_bytesPerSample +
+            static_cast<std::uint64_t>(region.row * columns()) * dtypeSize(dtype());
+        ::posix_fadvise(m_descriptor, static_cast<off_t>(start), static_cast<off_t>(bytes),
+                        POSIX_FADV_WILLNEED);
+    }
+}
+
 /// Calls sink(raw, n) with consecutive numbers of the region, native byte order, piece by piece.
 template <class Sink>
 void NumberSource::readDirect(std::int64_t sample, const Region& region, Sink&& sink) const {
@@ -182,10 +200,10 @@ void NumberSource::readDirect(std::int64_t sample, const Region& region, Sink&& 
         }
         sink(data, n);
     };
-    const std::uint64_t start =
-        m_offset + static_cast<std::uint64_t>(sample) * m_bytesPerSample +
-        (static_cast<std::uint64_t>(region.row) * width + static_cast<std::uint64_t>(region.column)) *
-            size;
+    const std::uint64_t start = m_offset + static_cast<std::uint64_t>(sample) * m_bytesPerSample +
+                                (static_cast<std::uint64_t>(region.row) * width +
+                                 static_cast<std::uint64_t>(region.column)) *
+                                    size;
     const bool whole = cols == width;
     if (whole || (width - cols) * size > farApart) {
         // Runs of consecutive numbers: the whole rectangle, or one row each.
@@ -253,7 +271,8 @@ template <class Body>
 void forRuns(std::span<const std::int64_t> samples, Body&& body) {
     for (std::size_t i = 0; i < samples.size();) {
         std::size_t n = 1;
-        while (i + n < samples.size() && samples[i + n] == samples[i] + static_cast<std::int64_t>(n)) {
+        while (i + n < samples.size() &&
+               samples[i + n] == samples[i] + static_cast<std::int64_t>(n)) {
             ++n;
         }
         body(i, samples[i], static_cast<std::int64_t>(n));
@@ -276,7 +295,9 @@ void NumberSource::readRaw(std::span<const std::int64_t> samples, const Region& 
         });
         return;
     }
+    std::size_t asked = 0;
     for (std::size_t i = 0; i < samples.size(); ++i) {
+        announce(samples, i, region, asked);
         std::byte* to = target + i * bytes;
         if (region.columns == columns()) { // one run: no need for a copy
             pull(m_offset + static_cast<std::uint64_t>(samples[i]) * m_bytesPerSample +
@@ -304,7 +325,9 @@ void NumberSource::readAs(std::span<const std::int64_t> samples, const Region& r
     }
     const std::size_t size = dtypeSize(dtype());
     if (m_descriptor >= 0) {
+        std::size_t asked = 0;
         for (std::size_t i = 0; i < samples.size(); ++i) {
+            announce(samples, i, region, asked);
             T* to = target + i * count;
             readDirect(samples[i], region, [&](const std::byte* data, std::size_t n) {
                 convert(data, dtype(), n, to);

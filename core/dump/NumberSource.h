@@ -64,6 +64,11 @@ class NumberSource {
                  std::byte* target) const;
     void read(std::span<const std::int64_t> samples, const Region& region, float* target) const;
     void read(std::span<const std::int64_t> samples, const Region& region, double* target) const;
+    /// Tells the disk which samples of the list come next: their pieces lie far apart, so the
+    /// kernel can't foresee them. `asked` (first 0) is how many were announced so far. Harmless
+    /// and without effect where the data is read through HDF5.
+    void announce(std::span<const std::int64_t> samples, std::size_t now, const Region& region,
+                  std::size_t& asked) const;
     /// @throws InputError if the rectangle or a sample lies outside
     void check(std::span<const std::int64_t> samples, const Region& region) const;
     [[noreturn]] void fail(const std::string& problem) const;

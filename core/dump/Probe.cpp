@@ -21,7 +21,7 @@ namespace {
 constexpr int longestSeconds = 120;
 // HDF5 loops for ever over some damaged heaps. Sound structures take milliseconds.
 constexpr rlim_t cpuSeconds = 3;
-constexpr rlim_t bytesPerCpuSecond = rlim_t(64) << 20;
+constexpr rlim_t bytesPerCpuSecond = rlim_t(16) << 20;
 constexpr rlim_t extraBytes = rlim_t(2) << 30;
 constexpr char good = 'K';
 constexpr char refused = 'E';
@@ -55,7 +55,8 @@ void send(int fd, const std::string& reply) {
     }
 }
 
-[[noreturn]] void runChild(int fd, rlim_t memory, rlim_t seconds, const std::function<void()>& body) {
+[[noreturn]] void runChild(int fd, rlim_t memory, rlim_t seconds,
+                           const std::function<void()>& body) {
     for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGXCPU, SIGTERM, SIGINT}) {
         ::signal(signal, SIG_DFL);
     }
@@ -69,7 +70,8 @@ void send(int fd, const std::string& reply) {
         send(fd, std::string(1, good));
     } catch (const InputError& e) {
         std::string reply(1, refused);
-        for (const std::string& part : {e.problem(), e.file().string(), e.innerPath(), e.advice()}) {
+        for (const std::string& part :
+             {e.problem(), e.file().string(), e.innerPath(), e.advice()}) {
             reply += part;
             reply += '\0';
         }

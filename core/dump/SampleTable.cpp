@@ -172,8 +172,7 @@ std::vector<std::int32_t> readIntegers(const h5::Object& dataset, std::int64_t n
     for (std::size_t i = 0; i < wide.size(); ++i) {
         if (wide[i] < lowest || wide[i] > highest) {
             dataset.fail("entry " + std::to_string(i) + " is " + std::to_string(wide[i]) +
-                         ", expected " + std::to_string(lowest) + " to " +
-                         std::to_string(highest));
+                         ", expected " + std::to_string(lowest) + " to " + std::to_string(highest));
         }
         values.push_back(static_cast<std::int32_t>(wide[i]));
     }

@@ -49,9 +49,8 @@ void checkFilters(const h5::Object& dataset, hid_t creation) {
         unsigned config = 0;
         std::size_t values = 0;
         char name[64] = {};
-        const H5Z_filter_t filter =
-            H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values, nullptr,
-                           sizeof name, name, &config);
+        const H5Z_filter_t filter = H5Pget_filter2(creation, static_cast<unsigned>(i), &flags,
+                                                   &values, nullptr, sizeof name, name, &config);
         if (filter < 0 || H5Zfilter_avail(filter) <= 0) {
             dataset.fail("is compressed with the filter " + std::to_string(filter) + " \"" + name +
                              "\", which this HDF5 can't read",

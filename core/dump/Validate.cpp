@@ -44,7 +44,7 @@ struct Findings {
 
 struct Check {
     const NumberSource* source;
-    const TaskInfo* task; ///< null: no sample axis
+    const TaskInfo* task;                               ///< null: no sample axis
     const std::vector<std::int32_t>* lengths = nullptr; ///< factors: rows behind them are padding
     bool refuseNegative = false;
     bool allowNan = false;

@@ -131,8 +131,7 @@ struct Checkpoint::Data {
                 unusable.emplace(t.name, t.typeName);
                 continue;
             }
-            tensors.emplace(t.name,
-                            TensorEntry{t.name, *t.dtype, t.shape, file, t.data, t.bytes});
+            tensors.emplace(t.name, TensorEntry{t.name, *t.dtype, t.shape, file, t.data, t.bytes});
         }
     }
     /// config.json and all safetensors files of the folder. Returns the names of all tensors.
@@ -198,8 +197,7 @@ std::vector<std::string> Checkpoint::Data::read(const fs::path& path) {
     const fs::path config = directory / "config.json";
     shape = shapeFromConfig(readText(config), config);
     const fs::path named = fs::absolute(directory).lexically_normal();
-    shape.name =
-        (named.has_filename() ? named : named.parent_path()).filename().string();
+    shape.name = (named.has_filename() ? named : named.parent_path()).filename().string();
 
     std::map<std::string, fs::path> owner;
     const fs::path index = directory / indexName;
@@ -279,11 +277,21 @@ Checkpoint Checkpoint::open(const fs::path& path, const std::string& layoutJson)
     return checkpoint;
 }
 
-const fs::path& Checkpoint::directory() const { return m_data->directory; }
-const ModelShape& Checkpoint::shape() const { return m_data->shape; }
-const HeadLayout& Checkpoint::layout() const { return *m_data->layout; }
-const std::map<std::string, TensorEntry>& Checkpoint::tensors() const { return m_data->tensors; }
-std::uint64_t Checkpoint::bytes() const { return m_data->bytes; }
+const fs::path& Checkpoint::directory() const {
+    return m_data->directory;
+}
+const ModelShape& Checkpoint::shape() const {
+    return m_data->shape;
+}
+const HeadLayout& Checkpoint::layout() const {
+    return *m_data->layout;
+}
+const std::map<std::string, TensorEntry>& Checkpoint::tensors() const {
+    return m_data->tensors;
+}
+std::uint64_t Checkpoint::bytes() const {
+    return m_data->bytes;
+}
 
 const TensorEntry* Checkpoint::find(const std::string& name) const {
     auto it = m_data->tensors.find(name);

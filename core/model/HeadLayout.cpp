@@ -15,10 +15,10 @@ namespace {
 
 /// Where one block of a matrix lies along the head axis.
 struct Span {
-    std::int64_t first = 0;     ///< start of head (or kv head) 0
-    std::int64_t stride = 0;    ///< from one head (or kv head) to the next
-    std::int64_t length = 0;    ///< of one head
-    std::int64_t perGroup = 0;  ///< Q in perKvGroup: queries inside one kv head's stride, else 0
+    std::int64_t first = 0;    ///< start of head (or kv head) 0
+    std::int64_t stride = 0;   ///< from one head (or kv head) to the next
+    std::int64_t length = 0;   ///< of one head
+    std::int64_t perGroup = 0; ///< Q in perKvGroup: queries inside one kv head's stride, else 0
     bool byKvHead = false;
 };
 
@@ -36,7 +36,9 @@ std::string shapeText(const std::vector<std::int64_t>& dims) {
     return s + "]";
 }
 
-bool isKv(Block block) { return block == Block::K || block == Block::V; }
+bool isKv(Block block) {
+    return block == Block::K || block == Block::V;
+}
 
 /// Sizes are at most 2^24 each and heads 2^20: products stay far below 2^63.
 Placement place(const ProjectionRule& rule, const LayoutRules& rules, const ModelShape& shape) {
@@ -102,10 +104,10 @@ struct HeadLayout::Data {
     ModelShape shape;
     std::vector<Placement> placements; ///< per rule
     std::vector<ParameterInfo> parameters;
-    std::vector<std::size_t> rule;                          ///< per parameter
-    std::unordered_map<std::string, std::size_t> byName;    ///< weights
-    std::unordered_map<std::string, std::size_t> byBias;    ///< → its weight
-    std::unordered_map<std::int64_t, std::size_t> byPlace;  ///< layer * 4 + block
+    std::vector<std::size_t> rule;                         ///< per parameter
+    std::unordered_map<std::string, std::size_t> byName;   ///< weights
+    std::unordered_map<std::string, std::size_t> byBias;   ///< → its weight
+    std::unordered_map<std::int64_t, std::size_t> byPlace; ///< layer * 4 + block
     std::vector<std::string> beyond;
 };
 
@@ -213,11 +215,17 @@ HeadLayout::HeadLayout(const ModelShape& shape, const std::vector<std::string>& 
     m_data = std::move(data);
 }
 
-const ModelShape& HeadLayout::shape() const { return m_data->shape; }
+const ModelShape& HeadLayout::shape() const {
+    return m_data->shape;
+}
 
-const std::vector<ParameterInfo>& HeadLayout::parameters() const { return m_data->parameters; }
+const std::vector<ParameterInfo>& HeadLayout::parameters() const {
+    return m_data->parameters;
+}
 
-const std::vector<std::string>& HeadLayout::beyondLayers() const { return m_data->beyond; }
+const std::vector<std::string>& HeadLayout::beyondLayers() const {
+    return m_data->beyond;
+}
 
 const ParameterInfo* HeadLayout::find(const std::string& name) const {
     const auto it = m_data->byName.find(name);
@@ -300,14 +308,12 @@ void HeadLayout::checkShape(const std::string& name, const std::vector<std::int6
         wanted += (i ? ", " : "") + (expected[i] == 0 ? "any" : std::to_string(expected[i]));
     }
     const ModelShape& s = m_data->shape;
-    throw InputError("has shape " + shapeText(dims) + ", but " + std::to_string(s.numHeads) +
-                         " heads (" + std::to_string(s.numKvHeads) + " for keys and values) of " +
-                         std::to_string(s.headDim) +
-                         (s.vHeadDim != s.headDim ? " (values: " + std::to_string(s.vHeadDim) + ")"
-                                                  : "") +
-                         " and hidden size " + std::to_string(s.hiddenDim) + " give " + wanted +
-                         "]",
-                     file, name);
+    throw InputError(
+        "has shape " + shapeText(dims) + ", but " + std::to_string(s.numHeads) + " heads (" +
+            std::to_string(s.numKvHeads) + " for keys and values) of " + std::to_string(s.headDim) +
+            (s.vHeadDim != s.headDim ? " (values: " + std::to_string(s.vHeadDim) + ")" : "") +
+            " and hidden size " + std::to_string(s.hiddenDim) + " give " + wanted + "]",
+        file, name);
 }
 
 } // namespace qkov::model

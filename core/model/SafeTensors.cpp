@@ -141,8 +141,7 @@ void SafeTensors::parse(const std::filesystem::path& file) {
     }
     const std::uint64_t buffer = m_size - 8 - headerLength;
     const std::byte* const start = m_map + 8 + headerLength;
-    const Json header =
-        parseHeader(reinterpret_cast<const char*>(m_map + 8), headerLength, file);
+    const Json header = parseHeader(reinterpret_cast<const char*>(m_map + 8), headerLength, file);
 
     std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
     for (const auto& [name, entry] : header.items()) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "dump/Hdf5.h"
+#include "dump/Probe.h"
 #include "results/RequestJson.h"
 #include "results/ResultsFile.h"
 #include "results/Summary.h"
@@ -496,17 +497,24 @@ std::vector<float> FileScores::pairs(Block block, std::size_t layerRow,
     return values;
 }
 
+/// A damaged file may crash HDF5: a child process tries it first.
+std::shared_ptr<const engine::Scores> openTried(const std::filesystem::path& file,
+                                                FileScores::Part part) {
+    dump::probe(file, [&] { const FileScores trial(file, part); });
+    return std::make_shared<FileScores>(file, part);
+}
+
 } // namespace
 
 std::shared_ptr<const engine::Scores> openResults(const std::filesystem::path& file) {
-    return std::make_shared<FileScores>(file, FileScores::Part::scores);
+    return openTried(file, FileScores::Part::scores);
 }
 
 std::shared_ptr<const engine::Scores> openPooled(const std::filesystem::path& file) {
     if (!h5::openFile(file).has("scores_pooled")) {
         return nullptr;
     }
-    return std::make_shared<FileScores>(file, FileScores::Part::pooled);
+    return openTried(file, FileScores::Part::pooled);
 }
 
 } // namespace qkov::results

@@ -90,8 +90,7 @@ void FuzzCheckpoint::truncated() {
 void FuzzCheckpoint::flipped() {
     std::mt19937 engine(1);
     for (int round = 0; round < 1500; ++round) {
-        QVERIFY(fuzz::writeAll(file("model.safetensors"),
-                               fuzz::damaged(m_weights, 900, engine)));
+        QVERIFY(fuzz::writeAll(file("model.safetensors"), fuzz::damaged(m_weights, 900, engine)));
         QVERIFY(survives());
     }
     QVERIFY(m_opened > 10 && m_refused > 100);
@@ -102,8 +101,8 @@ void FuzzCheckpoint::config() {
     QVERIFY(fuzz::writeAll(file("model.safetensors"), m_weights));
     m_opened = m_refused = 0;
     for (int round = 0; round < 1500; ++round) {
-        QVERIFY(fuzz::writeAll(file("config.json"),
-                               fuzz::damaged(m_config, m_config.size(), engine)));
+        QVERIFY(
+            fuzz::writeAll(file("config.json"), fuzz::damaged(m_config, m_config.size(), engine)));
         QVERIFY(survives());
     }
     QVERIFY(m_opened > 10 && m_refused > 100);

@@ -50,8 +50,7 @@ int tryFile(const std::filesystem::path& file) {
         std::vector<float> g(324);
         for (const TaskInfo& t : r.info().tasks) {
             for (const auto& [name, entry] : t.parameters) {
-                const Region all{0, entry.shape[0], 0,
-                                 entry.shape.size() > 1 ? entry.shape[1] : 1};
+                const Region all{0, entry.shape[0], 0, entry.shape.size() > 1 ? entry.shape[1] : 1};
                 if (all.count() <= 324) {
                     r.readGradients(t, name, std::vector<std::int64_t>{0}, all, g.data());
                 }
@@ -80,9 +79,8 @@ int child(const QString& sound, const QString& work, unsigned seed, int rounds) 
     int results[3] = {};
     for (int i = 0; i < rounds; ++i) {
         const bool cut = i % 5 == 0;
-        const QByteArray bad =
-            cut ? bytes.left(qsizetype(engine() % unsigned(bytes.size())))
-                : fuzz::damaged(bytes, bytes.size(), engine);
+        const QByteArray bad = cut ? bytes.left(qsizetype(engine() % unsigned(bytes.size())))
+                                   : fuzz::damaged(bytes, bytes.size(), engine);
         if (!fuzz::writeAll(work, bad)) {
             return 3;
         }

@@ -111,9 +111,9 @@ inline void replace(hid_t file, const std::string& path, const Recipe& recipe,
         const h5::Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
         H5Tset_size(type.get(), 8);
         const h5::Handle scalar(H5Screate(H5S_SCALAR), H5Sclose);
-        const h5::Handle attribute(H5Acreate2(set.get(), "dtype", type.get(), scalar.get(),
-                                              H5P_DEFAULT, H5P_DEFAULT),
-                                   H5Aclose);
+        const h5::Handle attribute(
+            H5Acreate2(set.get(), "dtype", type.get(), scalar.get(), H5P_DEFAULT, H5P_DEFAULT),
+            H5Aclose);
         H5Awrite(attribute.get(), type.get(), "bfloat16");
         return;
     }

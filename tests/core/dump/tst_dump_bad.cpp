@@ -26,7 +26,9 @@ h5::Object at(hid_t file, const std::string& path) {
     return h5::Object(h5::Handle(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose), "x", path);
 }
 
-void remove(hid_t file, const std::string& path) { H5Ldelete(file, path.c_str(), H5P_DEFAULT); }
+void remove(hid_t file, const std::string& path) {
+    H5Ldelete(file, path.c_str(), H5P_DEFAULT);
+}
 
 void removeAttribute(hid_t file, const std::string& path, const char* name) {
     H5Adelete_by_name(file, path.c_str(), name, H5P_DEFAULT);
@@ -43,8 +45,8 @@ auto integers(const std::string& path, std::vector<std::int64_t> values) {
         remove(file, path);
         const hsize_t n = values.size();
         const h5::Handle space(H5Screate_simple(1, &n, nullptr), H5Sclose);
-        const h5::Handle set(H5Dcreate2(file, path.c_str(), H5T_STD_I64LE, space.get(),
-                                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+        const h5::Handle set(H5Dcreate2(file, path.c_str(), H5T_STD_I64LE, space.get(), H5P_DEFAULT,
+                                        H5P_DEFAULT, H5P_DEFAULT),
                              H5Dclose);
         H5Dwrite(set.get(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
     };
@@ -66,12 +68,15 @@ std::vector<Case> cases() {
                          std::string text) {
         all.push_back({name, std::move(edit), std::move(path), std::move(text)});
     };
-    add("no format", [](hid_t f) { removeAttribute(f, "/", "format"); }, "/", "not a dump");
+    add(
+        "no format", [](hid_t f) { removeAttribute(f, "/", "format"); }, "/", "not a dump");
     add("results", attribute("/", "format", std::string("qkov-results")), "/", "qkov-results");
     add("version", attribute("/", "format_version", std::int64_t(2)), "/", "format_version is 2");
     add("version text", attribute("/", "format_version", std::string("1")), "/", "not an integer");
-    add("no model", [](hid_t f) { remove(f, "/model"); }, "/model", "is missing");
-    add("no heads", [](hid_t f) { removeAttribute(f, "/model", "num_heads"); }, "/model",
+    add(
+        "no model", [](hid_t f) { remove(f, "/model"); }, "/model", "is missing");
+    add(
+        "no heads", [](hid_t f) { removeAttribute(f, "/model", "num_heads"); }, "/model",
         "num_heads is missing");
     add("kv don't divide", attribute("/model", "num_kv_heads", std::int64_t(2)), "/model",
         "3 heads can't share 2");
@@ -84,16 +89,23 @@ std::vector<Case> cases() {
     add("layout", attribute("/model", "layout_json", std::string("{")), "/model", "layout: ");
     add("head size", attribute("/model", "head_dim", std::int64_t(3)), queryPath,
         "has shape [6, 10], but 3 heads");
-    add("no tasks", [](hid_t f) { remove(f, "/tasks"); }, "/tasks", "is missing");
-    add("empty tasks", [](hid_t f) { remove(f, "/tasks/t"); }, "/tasks", "holds no task");
-    add("task is a dataset", [](hid_t f) {
+    add(
+        "no tasks", [](hid_t f) { remove(f, "/tasks"); }, "/tasks", "is missing");
+    add(
+        "empty tasks", [](hid_t f) { remove(f, "/tasks/t"); }, "/tasks", "holds no task");
+    add(
+        "task is a dataset",
+        [](hid_t f) {
             remove(f, "/tasks/t");
             floats("/tasks/t", {2})(f);
-        }, "/tasks/t", "is not a group");
+        },
+        "/tasks/t", "is not a group");
     add("reduction", attribute("/tasks/t", "loss_reduction", std::string("max")), "/tasks/t",
         "loss_reduction is \"max\"");
-    add("no samples", [=](hid_t f) { remove(f, samplesPath); }, samplesPath, "is missing");
-    add("no ids", [=](hid_t f) { remove(f, samplesPath + "/id"); }, samplesPath + "/id",
+    add(
+        "no samples", [=](hid_t f) { remove(f, samplesPath); }, samplesPath, "is missing");
+    add(
+        "no ids", [=](hid_t f) { remove(f, samplesPath + "/id"); }, samplesPath + "/id",
         "is missing");
     add("ids twice", integers(samplesPath + "/id", {1, 2, 3, 4, 2, 6, 7}), samplesPath + "/id",
         "\"2\" is the id of samples 1 and 4");
@@ -104,73 +116,105 @@ std::vector<Case> cases() {
         "has 3 entries, samples/id has 7");
     add("negative tokens", integers(samplesPath + "/n_tokens", {1, 2, -3, 4, 5, 6, 7}),
         samplesPath + "/n_tokens", "entry 2 is -3");
-    add("text length", [=](hid_t f) {
+    add(
+        "text length",
+        [=](hid_t f) {
             remove(f, samplesPath + "/text");
             h5::writeStrings(at(f, samplesPath), "text", {"a", "b"});
-        }, samplesPath + "/text", "has 2 entries");
+        },
+        samplesPath + "/text", "has 2 entries");
     add("samples disagree", floats(queryPath, {6, 6, 10}), queryPath, "the task has 7 samples");
     add("wrong shape", floats(queryPath, {7, 10, 6}), queryPath, "[10, 6]");
     add("wrong rank", floats(queryPath, {7, 60}), queryPath, "[60]");
     add("rank 4", floats(queryPath, {7, 6, 5, 2}), queryPath, "[7, 6, 5, 2]");
     add("integers", floats(queryPath, {7, 6, 10}, H5T_STD_I32LE), queryPath, "holds integers");
     add("plain uint16", floats(queryPath, {7, 6, 10}, H5T_STD_U16LE), queryPath, "bfloat16");
-    add("gradients is a dataset", [](hid_t f) {
+    add(
+        "gradients is a dataset",
+        [](hid_t f) {
             remove(f, "/tasks/t/gradients");
             floats("/tasks/t/gradients", {7})(f);
-        }, "/tasks/t/gradients", "is not a group");
-    add("parameter is a group", [](hid_t f) {
+        },
+        "/tasks/t/gradients", "is not a group");
+    add(
+        "parameter is a group",
+        [](hid_t f) {
             remove(f, queryPath);
             h5::createGroup(at(f, "/tasks/t/gradients"), query);
-        }, queryPath, "is not a dataset");
-    add("dangling link", [](hid_t f) {
+        },
+        queryPath, "is not a dataset");
+    add(
+        "dangling link",
+        [](hid_t f) {
             remove(f, queryPath);
             H5Lcreate_soft("/nowhere", f, queryPath.c_str(), H5P_DEFAULT, H5P_DEFAULT);
-        }, queryPath, "can't be opened");
-    add("layer beyond", [](hid_t f) {
+        },
+        queryPath, "can't be opened");
+    add(
+        "layer beyond",
+        [](hid_t f) {
             floats("/tasks/t/gradients/model.layers.1.self_attn.q_proj.weight", {7, 6, 10})(f);
-        }, "model.layers.1.self_attn.q_proj.weight", "1 layers");
-    add("names", [](hid_t f) {
+        },
+        "model.layers.1.self_attn.q_proj.weight", "1 layers");
+    add(
+        "names",
+        [](hid_t f) {
             for (const char* group : {"gradients", "contributions", "factors", "fisher"}) {
                 remove(f, std::string("/tasks/t/") + group);
             }
             h5::createGroup(at(f, "/tasks/t"), "gradients");
             floats("/tasks/t/gradients/h.0.attn.c_attn.weight", {7, 6, 10})(f);
-        }, "/tasks", "none of its 1 parameters (\"h.0.attn.c_attn.weight\"");
-    add("stored twice", [](hid_t f) {
+        },
+        "/tasks", "none of its 1 parameters (\"h.0.attn.c_attn.weight\"");
+    add(
+        "stored twice",
+        [](hid_t f) {
             floats("/tasks/t/gradients/model.layers.0.self_attn.o_proj.weight", {7, 10, 6})(f);
-        }, output, "also stored under gradients/");
+        },
+        output, "also stored under gradients/");
     add("definition", attribute(key, "definition", std::string("g")), key, "definition is \"g\"");
-    add("per token without tokens", [=](hid_t f) { remove(f, samplesPath + "/n_tokens"); }, key,
+    add(
+        "per token without tokens", [=](hid_t f) { remove(f, samplesPath + "/n_tokens"); }, key,
         "n_tokens of sample 0");
     add("contribution shape", floats(key, {7, 3, 10}), key, "[3, 10]");
-    add("no length", [](hid_t f) { remove(f, output + "/length"); }, output + "/length",
+    add(
+        "no length", [](hid_t f) { remove(f, output + "/length"); }, output + "/length",
         "is missing");
     add("length", integers(output + "/length", {3, 2, 4, 0, 0, 0, 0}), output + "/length",
         "entry 2 is 4, expected 0 to 3");
     add("lengths", integers(output + "/length", {3, 2}), output + "/length", "has 2 entries");
-    add("no input", [](hid_t f) { remove(f, output + "/input"); }, output + "/input",
-        "is missing");
+    add(
+        "no input", [](hid_t f) { remove(f, output + "/input"); }, output + "/input", "is missing");
     add("factor rank", floats(output + "/input", {7, 3}), output + "/input", "2 dimensions");
     add("factor tokens", floats(output + "/input", {7, 4, 6}), output + "/grad_output",
         "3 tokens, input for 4");
     add("factor width", floats(output + "/input", {7, 3, 5}), output, "[10, 5]");
     add("factor samples", floats(output + "/grad_output", {6, 3, 10}), output + "/grad_output",
         "7 samples");
-    add("fisher shape", [](hid_t f) {
+    add(
+        "fisher shape",
+        [](hid_t f) {
             remove(f, fisher);
             floats(fisher, {6, 9})(f);
             attribute(fisher, "estimator", std::string("ema"))(f);
-        }, fisher, "[6, 9]");
+        },
+        fisher, "[6, 9]");
     add("estimator", attribute(fisher, "estimator", std::string("median")), fisher,
         "estimator is \"median\"");
-    add("no estimator", [](hid_t f) {
+    add(
+        "no estimator",
+        [](hid_t f) {
             removeAttribute(f, fisher, "estimator");
             removeAttribute(f, "/tasks/t/fisher/structural", "estimator");
-        }, fisher, "estimator is missing");
-    add("decay", [](hid_t f) {
+        },
+        fisher, "estimator is missing");
+    add(
+        "decay",
+        [](hid_t f) {
             attribute(fisher, "decay", 1.0)(f);
             attribute(keyFisher, "decay", 1.0)(f);
-        }, keyFisher, "decay is 1.0");
+        },
+        keyFisher, "decay is 1.0");
     add("n_samples", attribute(keyFisher, "n_samples", std::int64_t(0)), keyFisher,
         "n_samples is 0");
     add("resolution", attribute(fisher, "resolution", std::string("x")), fisher,
@@ -180,23 +224,33 @@ std::vector<Case> cases() {
     add("sets disagree", attribute(fisher, "decay", 0.5), fisher, "differ");
     add("head fisher", attribute(keyFisher, "resolution", std::string("type")), keyFisher,
         "has shape [1], expected [2]");
-    add("type without types", [](hid_t f) {
+    add(
+        "type without types",
+        [](hid_t f) {
             remove(f, "/head_types");
             attribute(keyFisher, "resolution", std::string("type"))(f);
-        }, keyFisher, "no /head_types");
-    add("type range", [](hid_t f) {
+        },
+        keyFisher, "no /head_types");
+    add(
+        "type range",
+        [](hid_t f) {
             const std::uint8_t types[] = {0, 2, 1};
             H5Dwrite(at(f, "/head_types").id(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT,
                      types);
-        }, "/head_types", "holds type 2");
-    add("type names", [](hid_t f) { removeAttribute(f, "/head_types", "names"); }, "/head_types",
+        },
+        "/head_types", "holds type 2");
+    add(
+        "type names", [](hid_t f) { removeAttribute(f, "/head_types", "names"); }, "/head_types",
         "names");
-    add("type shape", [](hid_t f) {
+    add(
+        "type shape",
+        [](hid_t f) {
             const auto names = attribute("/head_types", "names", std::vector<std::string>{"a"});
             remove(f, "/head_types");
             floats("/head_types", {3, 1}, H5T_STD_U8LE)(f);
             names(f);
-        }, "/head_types", "[3, 1]");
+        },
+        "/head_types", "[3, 1]");
     return all;
 }
 
@@ -218,7 +272,9 @@ class TestDumpBad : public QObject {
     Folder m_dir;
 };
 
-void TestDumpBad::initTestCase() { writeBase(m_dir / "base"); }
+void TestDumpBad::initTestCase() {
+    writeBase(m_dir / "base");
+}
 
 void TestDumpBad::theBaseIsGood() {
     const DumpReader r(m_dir / "base");

@@ -46,9 +46,9 @@ bool readsAs(const fs::path& file, const std::vector<float>& values) {
         convertToFloat(raw.data(), type, f.size(), fromRaw.data());
         for (std::size_t i = 0; i < f.size(); ++i) {
             const auto k = static_cast<std::int64_t>(i % count);
-            const std::int64_t at = (some[i / count] * queryRows + g.row + k / g.columns) *
-                                        queryColumns +
-                                    g.column + k % g.columns;
+            const std::int64_t at =
+                (some[i / count] * queryRows + g.row + k / g.columns) * queryColumns + g.column +
+                k % g.columns;
             const float wanted = values[static_cast<std::size_t>(at)];
             if (f[i] != wanted || d[i] != double(wanted) || fromRaw[i] != wanted) {
                 return false;
@@ -293,9 +293,9 @@ void TestDumpForeign::userBlock() {
         H5Pset_userblock(creation.get(), 2048);
         const h5::Handle from(H5Fopen((dir / "base").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT),
                               H5Fclose);
-        const h5::Handle to(H5Fcreate((dir / "shifted").c_str(), H5F_ACC_TRUNC, creation.get(),
-                                      H5P_DEFAULT),
-                            H5Fclose);
+        const h5::Handle to(
+            H5Fcreate((dir / "shifted").c_str(), H5F_ACC_TRUNC, creation.get(), H5P_DEFAULT),
+            H5Fclose);
         for (const char* name : {"model", "tasks", "head_types"}) {
             QVERIFY(H5Ocopy(from.get(), name, to.get(), name, H5P_DEFAULT, H5P_DEFAULT) >= 0);
         }
@@ -385,8 +385,8 @@ void TestDumpForeign::sharedInputs() {
     change(dir / "d", [&](hid_t file) { // V's factors share O's lengths and grad_output, say
         const std::string v = "/tasks/t/factors/model.layers.0.self_attn.v_proj.weight";
         const std::string o = "/tasks/t/factors/model.layers.0.self_attn.o_proj.weight";
-        const h5::Handle group(
-            H5Gcreate2(file, v.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
+        const h5::Handle group(H5Gcreate2(file, v.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                               H5Gclose);
         H5Lcreate_hard(file, (o + "/grad_output").c_str(), file, (v + "/input").c_str(),
                        H5P_DEFAULT, H5P_DEFAULT);
         H5Lcreate_hard(file, (o + "/length").c_str(), file, (v + "/length").c_str(), H5P_DEFAULT,

@@ -128,8 +128,8 @@ void TestDumpRoundtrip::dense() {
         for (std::size_t i = 0; i < f.size(); ++i) {
             const std::int64_t s = some[i / count];
             const auto k = static_cast<std::int64_t>(i % count);
-            const std::int64_t at = (s * rows + g.row + k / g.columns) * columns + g.column +
-                                    k % g.columns;
+            const std::int64_t at =
+                (s * rows + g.row + k / g.columns) * columns + g.column + k % g.columns;
             const float wanted = stored(values[static_cast<std::size_t>(at)], type);
             QCOMPARE(f[i], wanted);
             QCOMPARE(d[i], double(wanted));
@@ -141,8 +141,8 @@ void TestDumpRoundtrip::dense() {
                     Region{4, 5, 0, 1}, bias.data());
     QCOMPARE(bias[0], stored(values[6 * 18 + 4], type));
     QCOMPARE(bias[9], stored(values[8], type));
-    QVERIFY_THROWS_EXCEPTION(InputError, r.readGradients(t, attn0, all(1), Region{0, 7, 0, 1},
-                                                         bias.data()));
+    QVERIFY_THROWS_EXCEPTION(InputError,
+                             r.readGradients(t, attn0, all(1), Region{0, 7, 0, 1}, bias.data()));
     QVERIFY_THROWS_EXCEPTION(InputError, r.readGradients(t, attn0, std::vector<std::int64_t>{7},
                                                          Region{0, 1, 0, 1}, bias.data()));
 }
@@ -212,9 +212,8 @@ void TestDumpRoundtrip::factored() {
             const std::int64_t out = conv1d ? column : row;
             double wanted = 0, size = 0;
             for (std::int64_t k = 0; k < lengths[static_cast<std::size_t>(s)]; ++k) {
-                const double p =
-                    double(x[static_cast<std::size_t>((s * tokens + k) * dIn + in)]) *
-                    double(g[static_cast<std::size_t>((s * tokens + k) * dOut + out)]);
+                const double p = double(x[static_cast<std::size_t>((s * tokens + k) * dIn + in)]) *
+                                 double(g[static_cast<std::size_t>((s * tokens + k) * dOut + out)]);
                 wanted += p;
                 size += std::abs(p);
             }

@@ -16,9 +16,8 @@ const std::string key = "model.layers.0.self_attn.k_proj.weight";
 const std::string output = "model.layers.0.self_attn.o_proj.weight";
 
 bool mentions(const std::vector<std::string>& problems, const std::string& text) {
-    return std::any_of(problems.begin(), problems.end(), [&](const std::string& p) {
-        return p.find(text) != std::string::npos;
-    });
+    return std::any_of(problems.begin(), problems.end(),
+                       [&](const std::string& p) { return p.find(text) != std::string::npos; });
 }
 
 } // namespace
@@ -84,7 +83,7 @@ void TestDumpValidate::paddingIsIgnored() {
         Recipe r;
         r.dims = {7, 3, 6};
         std::vector<float> values(7 * 3 * 6, 1.0f);
-        values[3 * 18] = std::numeric_limits<float>::quiet_NaN(); // sample 3 has no tokens
+        values[3 * 18] = std::numeric_limits<float>::quiet_NaN();        // sample 3 has no tokens
         values[1 * 18 + 2 * 6] = std::numeric_limits<float>::infinity(); // sample 1 has two
         replace(f, "/tasks/t/factors/" + output + "/input", r, values);
     });

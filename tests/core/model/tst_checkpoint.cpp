@@ -49,8 +49,8 @@ Json headerOf(const std::vector<Tensor>& list, std::int64_t& at) {
     header["__metadata__"] = {{"format", "pt"}};
     at = 0;
     for (const Tensor& t : list) {
-        header[t.name] = {{"dtype", t.dtype}, {"shape", t.shape},
-                          {"data_offsets", {at, at + sizeOf(t)}}};
+        header[t.name] = {
+            {"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {at, at + sizeOf(t)}}};
         at += sizeOf(t);
     }
     return header;
@@ -107,9 +107,7 @@ class TestCheckpoint : public QObject {
     void folders();
 
   private:
-    fs::path path(const char* name) const {
-        return fs::path(m_dir->path().toStdString()) / name;
-    }
+    fs::path path(const char* name) const { return fs::path(m_dir->path().toStdString()) / name; }
     fs::path folder() const { return m_dir->path().toStdString(); }
     std::unique_ptr<QTemporaryDir> m_dir;
 };
@@ -211,8 +209,7 @@ void TestCheckpoint::headers_data() {
     row("dtype", R"({"a": {"dtype":"Q4","shape":[1],"data_offsets":[0,4]}})", 0, 4,
         "a: unknown dtype \"Q4\"");
     row("outside", R"({"a": {"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 0, 4, "outside");
-    row("backwards", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 0, 4,
-        "outside");
+    row("backwards", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 0, 4, "outside");
     row("size", R"({"a": {"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 0, 4, "needs 8");
     row("negative", R"({"a": {"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 0, 4,
         "dimension");
@@ -221,22 +218,29 @@ void TestCheckpoint::headers_data() {
     row("offset", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":["0",4]}})", 0, 4, "offset");
     row("three", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4,4]}})", 0, 4, "two");
     row("overflow", R"({"a": {"dtype":"F32","shape":[4294967296,4294967296],
-        "data_offsets":[0,0]}})", 0, 0, "larger than any memory");
+        "data_offsets":[0,0]}})",
+        0, 0, "larger than any memory");
     row("wraps to 4", R"({"a": {"dtype":"F32","shape":[4611686018427387905],
-        "data_offsets":[0,4]}})", 0, 4, "larger than any memory");
+        "data_offsets":[0,4]}})",
+        0, 4, "larger than any memory");
     row("overlap", R"({"a": {"dtype":"F32","shape":[2],"data_offsets":[0,8]},
-        "b": {"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 0, 8, "overlap");
+        "b": {"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+        0, 8, "overlap");
     row("same place", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]},
-        "b": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 0, 4, "overlap");
+        "b": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+        0, 4, "overlap");
     row("hole", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]},
-        "b": {"dtype":"F32","shape":[1],"data_offsets":[8,12]}})", 0, 12, "belong to no tensor");
+        "b": {"dtype":"F32","shape":[1],"data_offsets":[8,12]}})",
+        0, 12, "belong to no tensor");
     row("begins late", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 0, 8,
         "belong to no tensor");
     row("rest", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 0, 8, "ends");
     row("twice", R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]},
-        "a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 0, 4, "a: is listed twice");
+        "a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+        0, 4, "a: is listed twice");
     row("zero and overflow", R"({"a": {"dtype":"F32","shape":[0,4294967296,4294967296,0],
-        "data_offsets":[0,0]}})", 0, 0, "layer 0 has no Q");
+        "data_offsets":[0,0]}})",
+        0, 0, "layer 0 has no Q");
 }
 
 void TestCheckpoint::headers() {

@@ -44,9 +44,7 @@ void append(Codes& codes, Block b, std::int64_t head, std::int64_t n) {
 Codes codesOf(const Row& row, Block block) {
     Codes c;
     const std::array<std::int64_t, 4> size{row.d, row.d, row.dv, row.dv};
-    const auto heads = [&](Block b) {
-        return b == Block::K || b == Block::V ? row.kv : row.heads;
-    };
+    const auto heads = [&](Block b) { return b == Block::K || b == Block::V ? row.kv : row.heads; };
     if (block == Block::O || row.order == Order::separate) {
         for (std::int64_t h = 0; h < heads(block); ++h) {
             append(c, block, h, size[blockIndex(block)]);
@@ -131,12 +129,14 @@ std::vector<Row> rows() {
     phi.hidden = 18;
     phi.prefix = "model.";
     all.push_back(phi);
-    Row neox{"gpt_neox", Order::perHead,
-             fused("layers.%l.attention.query_key_value.weight", "layers.%l.attention.dense.weight")};
+    Row neox{
+        "gpt_neox", Order::perHead,
+        fused("layers.%l.attention.query_key_value.weight", "layers.%l.attention.dense.weight")};
     neox.prefix = "gpt_neox.";
     all.push_back(neox);
-    Row bloom{"bloom", Order::perHead,
-              fused("h.%l.self_attention.query_key_value.weight", "h.%l.self_attention.dense.weight")};
+    Row bloom{
+        "bloom", Order::perHead,
+        fused("h.%l.self_attention.query_key_value.weight", "h.%l.self_attention.dense.weight")};
     bloom.prefix = "transformer.";
     all.push_back(bloom);
     Row falcon = bloom;
@@ -331,12 +331,13 @@ void TestHeadLayout::lookAlikesAreIgnored() {
         r.architecture = architecture;
         return HeadLayout(shapeOf(r, 2), names).parameters().empty();
     };
-    QVERIFY(none("gpt2", {"h.0.mlp.c_proj.weight", "h.0.crossattention.c_attn.weight",
-                          "h.0.attn.bias", "h.0.attn.masked_bias", "h.0.attn.c_attn.weight.x",
-                          "x.h.0.attn.c_attn.weight", "h.0.attn.c_attn.bias",
-                          "h.00000000000000000000000000000001.attn.c_attn.weight"
-                          "x", "h.99999999999999999999.attn.c_attn.weight",
-                          "h.0.attn.c_attn.weight\n"}));
+    QVERIFY(
+        none("gpt2", {"h.0.mlp.c_proj.weight", "h.0.crossattention.c_attn.weight", "h.0.attn.bias",
+                      "h.0.attn.masked_bias", "h.0.attn.c_attn.weight.x",
+                      "x.h.0.attn.c_attn.weight", "h.0.attn.c_attn.bias",
+                      "h.00000000000000000000000000000001.attn.c_attn.weight"
+                      "x",
+                      "h.99999999999999999999.attn.c_attn.weight", "h.0.attn.c_attn.weight\n"}));
     QVERIFY(none("bert", {"bert.encoder.layer.0.output.dense.weight",
                           "bert.encoder.layer.0.intermediate.dense.weight",
                           "bert.encoder.layer.0.crossattention.self.query.weight"}));
@@ -355,9 +356,9 @@ void TestHeadLayout::lookAlikesAreIgnored() {
 
 void TestHeadLayout::ambiguousNames() {
     const Row r = rows()[0];
-    QVERIFY_EXCEPTION_THROWN(HeadLayout(shapeOf(r, 2), {"h.0.attn.c_attn.weight",
-                                                        "transformer.h.0.attn.c_attn.weight"}),
-                             InputError);
+    QVERIFY_EXCEPTION_THROWN(
+        HeadLayout(shapeOf(r, 2), {"h.0.attn.c_attn.weight", "transformer.h.0.attn.c_attn.weight"}),
+        InputError);
 }
 
 void TestHeadLayout::unknownArchitecture() {
@@ -382,8 +383,8 @@ void TestHeadLayout::userLayout() {
         "fused": {"parameter": "^blocks\\.(\\d+)\\.attn\\.qkv\\.weight$", "order": "per_kv_group",
                   "orientation": "in_out", "bias": "^blocks\\.(\\d+)\\.attn\\.qkv\\.bias$"},
         "O": {"parameter": "^blocks\\.(\\d+)\\.attn\\.proj\\.weight$", "orientation": "out_in"}})";
-    const HeadLayout layout(s, {"blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.bias",
-                                "blocks.1.attn.proj.weight"});
+    const HeadLayout layout(
+        s, {"blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.bias", "blocks.1.attn.proj.weight"});
     QCOMPARE(*layout.slice(Block::Q, LayerIndex(0), HeadIndex(4)),
              (HeadSlice{"blocks.0.attn.qkv.weight", Axis::columns, 15 + 3, 3}));
     QCOMPARE(*layout.slice(Block::V, LayerIndex(0), HeadIndex(5)),
@@ -410,20 +411,26 @@ void TestHeadLayout::userLayoutMistakes_data() {
     const auto q = [](const char* parameter, const char* rest) {
         return QStringLiteral("{\"Q\": {\"parameter\": \"%1\"%2}}").arg(parameter, rest);
     };
-    QTest::newRow("not JSON") << "{" << "not a JSON object";
-    QTest::newRow("empty") << "{}" << "names no parameter";
+    QTest::newRow("not JSON") << "{"
+                              << "not a JSON object";
+    QTest::newRow("empty") << "{}"
+                           << "names no parameter";
     QTest::newRow("no orientation") << q("^a(\\\\d+)$", "") << "Q.orientation";
     QTest::newRow("no group") << q("^a$", ", \"orientation\": \"out_in\"") << "capture groups";
     QTest::newRow("two groups") << q("^(a)(\\\\d+)$", ", \"orientation\": \"out_in\"")
                                 << "2 capture groups";
     QTest::newRow("broken") << q("^a(\\\\d+$", ", \"orientation\": \"out_in\"") << "not valid";
     QTest::newRow("order") << R"x({"fused": {"parameter": "(\\d)", "orientation": "out_in",
-                                  "order": "x"}})x" << "fused.order";
+                                  "order": "x"}})x"
+                           << "fused.order";
     QTest::newRow("twice") << R"x({"fused": {"parameter": "(\\d)", "orientation": "out_in",
                                   "order": "per_head"}, "K": {"parameter": "(\\d)",
-                                  "orientation": "out_in"}})x" << "already part of fused";
-    QTest::newRow("number") << R"x({"O": {"parameter": 3}})x" << "O.parameter";
-    QTest::newRow("fused list") << R"x({"fused": []})x" << "fused";
+                                  "orientation": "out_in"}})x"
+                           << "already part of fused";
+    QTest::newRow("number") << R"x({"O": {"parameter": 3}})x"
+                            << "O.parameter";
+    QTest::newRow("fused list") << R"x({"fused": []})x"
+                                << "fused";
 }
 
 void TestHeadLayout::userLayoutMistakes() {
