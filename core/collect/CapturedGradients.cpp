@@ -45,7 +45,7 @@ CapturedGradients::~CapturedGradients() {
 }
 
 void CapturedGradients::add(std::size_t task, std::size_t batch, const std::vector<double>& losses,
-                            std::vector<std::byte> payload) {
+                            Payload payload) {
     Batch& b = m_tasks[task].batches[batch];
     b.losses = losses;
     b.memory = std::move(payload);

@@ -22,7 +22,7 @@ class CapturedGradients final : public engine::GradientSource {
     Spool* spool() { return m_spool.get(); }
     /// One finished batch, in memory or (payload empty) in the spool. Not thread-safe.
     void add(std::size_t task, std::size_t batch, const std::vector<double>& losses,
-             std::vector<std::byte> payload);
+             Payload payload);
     /// All batches are there: opens the spooled ones and describes everything.
     void complete(const dump::HeadTypes& types);
 
@@ -52,7 +52,7 @@ class CapturedGradients final : public engine::GradientSource {
   private:
     struct Batch {
         std::vector<double> losses;
-        std::vector<std::byte> memory;
+        Payload memory;
         std::unique_ptr<SpooledBatch> mapped;
         std::unique_ptr<PayloadLayout> layout;
         const std::byte* payload() const { return mapped ? mapped->payload() : memory.data(); }

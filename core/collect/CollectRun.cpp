@@ -33,7 +33,7 @@ class BackgroundWriter {
     struct Batch {
         std::size_t task = 0, batch = 0;
         std::vector<double> losses;
-        std::vector<std::byte> payload;
+        Payload payload;
     };
     using Write = std::function<void(Batch)>;
 
@@ -113,12 +113,16 @@ struct Destination {
 /// The model behind a request: our decoder, or a module.
 class Runner {
   public:
-    Runner(const CollectPlan& plan, const CollectRequest& request, at::Device device)
+    Runner(const CollectPlan& plan, const CollectRequest& request, at::Device device, Job& job)
         : m_plan(plan)
         , m_reduction(request.loss) {
         const at::ScalarType compute = request.computeDouble ? at::kDouble : at::kFloat;
         if (plan.checkpoint) {
-            m_decoder = std::make_unique<Decoder>(plan.spec, *plan.checkpoint, compute, device);
+            m_decoder = std::make_unique<Decoder>(plan.spec, *plan.checkpoint, compute, device,
+                                                  [&job](double fraction) {
+                                                      job.checkCancelled();
+                                                      job.advance(fraction);
+                                                  });
         } else {
             m_script = std::make_unique<ScriptModel>(request.model, compute, device);
         }
@@ -171,7 +175,7 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
         return {};
     }
     job.stage("Loading the model", 0, 0.05);
-    const Runner runner(plan, request, device);
+    const Runner runner(plan, request, device, job);
     job.checkCancelled();
     RoundingLoss loss;
     BackgroundWriter writer(destination.write);

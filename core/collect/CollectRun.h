@@ -35,9 +35,9 @@ struct RoundingLoss {
 
 /// Rounds a captured batch to the stored type and lays it out.
 /// @throws InputError a loss or gradient is not finite (sample named), or overflows
-std::vector<std::byte> packBatch(const CollectPlan& plan, const CollectRequest& request,
-                                 const PlannedTask& task, const std::vector<std::size_t>& batch,
-                                 const BatchCapture& capture, RoundingLoss& loss);
+Payload packBatch(const CollectPlan& plan, const CollectRequest& request, const PlannedTask& task,
+                  const std::vector<std::size_t>& batch, const BatchCapture& capture,
+                  RoundingLoss& loss);
 
 /// Spool → dump. Fisher from the numbers as stored. `types` without names: none are written.
 void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,

@@ -46,8 +46,9 @@ class Decoder {
     /// Loads the weights in `compute` (float or double) onto `device`.
     /// @throws InputError a tensor is missing or has another shape than the config says (both
     /// named)
+    /// @param poll called between tensors; may throw
     Decoder(const DecoderSpec& spec, const model::Checkpoint& checkpoint, at::ScalarType compute,
-            at::Device device);
+            at::Device device, const std::function<void(double fraction)>& poll = {});
 
     const DecoderSpec& spec() const { return m_spec; }
     at::Device device() const { return m_device; }

@@ -2,6 +2,8 @@
 #include "base/Error.h"
 #include "collect/Decoder.h"
 
+#include <algorithm>
+
 namespace qkov::collect {
 namespace {
 
@@ -38,14 +40,21 @@ std::string forLayer(const std::string& pattern, std::int64_t layer) {
 
 class WeightLoader {
   public:
-    WeightLoader(Decoder& decoder, const model::Checkpoint& checkpoint)
+    WeightLoader(Decoder& decoder, const model::Checkpoint& checkpoint,
+                 const std::function<void(double)>& poll)
         : m_decoder(decoder)
-        , m_checkpoint(checkpoint) {}
+        , m_checkpoint(checkpoint)
+        , m_poll(poll) {}
 
     /// The tensor in the compute type on the device; `found` gets its name in the file.
     at::Tensor tensor(const std::string& name, const std::vector<std::int64_t>& shape,
                       std::string* found = nullptr) {
         const model::TensorEntry& entry = m_checkpoint.require(name);
+        if (m_poll) {
+            m_poll(static_cast<double>(m_loaded) /
+                   static_cast<double>(std::max<std::uint64_t>(1, m_checkpoint.bytes())));
+        }
+        m_loaded += entry.bytes;
         if (entry.shape != shape) {
             throw InputError("has shape " + text(entry.shape) + ", config.json says " + text(shape),
                              entry.file, entry.name);
@@ -138,15 +147,17 @@ class WeightLoader {
 
     Decoder& m_decoder;
     const model::Checkpoint& m_checkpoint;
+    const std::function<void(double)>& m_poll;
+    std::uint64_t m_loaded = 0;
 };
 
 Decoder::Decoder(const DecoderSpec& spec, const model::Checkpoint& checkpoint,
-                 at::ScalarType compute, at::Device device)
+                 at::ScalarType compute, at::Device device, const std::function<void(double)>& poll)
     : m_spec(spec)
     , m_compute(compute)
     , m_device(device) {
     const c10::NoGradGuard noGrad;
-    WeightLoader(*this, checkpoint).load();
+    WeightLoader(*this, checkpoint, poll).load();
 }
 
 } // namespace qkov::collect

@@ -39,7 +39,7 @@ class Packer {
         , m_payload(m_layout.bytes)
         , m_type(request.storage == DType::f16 ? at::kHalf : at::kFloat) {}
 
-    std::vector<std::byte> pack(const BatchCapture& capture, RoundingLoss& loss) {
+    Payload pack(const BatchCapture& capture, RoundingLoss& loss) {
         const c10::NoGradGuard noGrad;
         const bool whole = !capture.whole.empty();
         const std::size_t count = whole ? capture.whole.size() : capture.projections.size();
@@ -111,13 +111,15 @@ class Packer {
             m_written += at::count_nonzero(values);
             m_kept += at::count_nonzero(stored);
         }
-        return stored.to(at::kCPU);
+        return stored;
     }
 
-    void copyRows(const at::Tensor& host, std::size_t b, std::int64_t rows, std::size_t offset) {
-        const at::Tensor one = host[static_cast<std::int64_t>(b)].slice(0, 0, rows);
-        std::memcpy(m_payload.data() + offset, one.data_ptr(),
-                    static_cast<std::size_t>(one.numel()) * one.element_size());
+    /// The pieces one after the other into the payload: joined where they are, then one copy.
+    void copy(const std::vector<at::Tensor>& pieces, std::size_t offset) {
+        const at::Tensor joined = pieces.size() == 1 ? pieces[0] : at::cat(pieces);
+        at::from_blob(m_payload.data() + offset, joined.sizes(),
+                      at::TensorOptions(joined.scalar_type()))
+            .copy_(joined);
     }
 
     void packFactors(std::size_t p, const ProjectionFactors& f) {
@@ -145,13 +147,14 @@ class Packer {
         }
         x = rounded(x);
         g = rounded(g);
+        std::vector<at::Tensor> pieces;
         for (std::size_t b = 0; b < m_batch.size(); ++b) {
             const auto rows = static_cast<std::int64_t>(sample(b).ids.size());
-            const std::size_t at = m_layout.offset(p, b);
-            copyRows(x, b, rows, at);
-            copyRows(g, b, rows,
-                     at + static_cast<std::size_t>(rows * x.size(2)) * x.element_size());
+            for (const at::Tensor& t : {x, g}) {
+                pieces.push_back(t[static_cast<std::int64_t>(b)].slice(0, 0, rows).flatten());
+            }
         }
+        copy(pieces, m_layout.offset(p, 0));
     }
 
     void packDense(std::size_t p, const ProjectionFactors& f) {
@@ -173,15 +176,12 @@ class Packer {
         if (m_type == at::kHalf) {
             checkRange(largest, m_plan.parameters[p].name, b);
         }
-        copyRows(rounded(dense), 0, dense.size(1), m_layout.offset(p, b));
+        copy({rounded(dense).flatten()}, m_layout.offset(p, b));
     }
 
     /// [B, dOut]
     void packBias(std::size_t p, const at::Tensor& gradients) {
-        const at::Tensor sum = gradients.to(at::kFloat).to(at::kCPU).contiguous();
-        for (std::size_t b = 0; b < m_batch.size(); ++b) {
-            copyRows(sum, b, sum.size(1), m_layout.biasOffset(p, b));
-        }
+        copy({gradients.to(at::kFloat).flatten()}, m_layout.biasOffset(p, 0));
     }
 
     void checkRange(double largest, const std::string& parameter, std::size_t b) const {
@@ -197,16 +197,16 @@ class Packer {
     const PlannedTask& m_task;
     const std::vector<std::size_t>& m_batch;
     PayloadLayout m_layout;
-    std::vector<std::byte> m_payload;
+    Payload m_payload;
     at::ScalarType m_type;
     at::Tensor m_mask, m_written, m_kept;
 };
 
 } // namespace
 
-std::vector<std::byte> packBatch(const CollectPlan& plan, const CollectRequest& request,
-                                 const PlannedTask& task, const std::vector<std::size_t>& batch,
-                                 const BatchCapture& capture, RoundingLoss& loss) {
+Payload packBatch(const CollectPlan& plan, const CollectRequest& request, const PlannedTask& task,
+                  const std::vector<std::size_t>& batch, const BatchCapture& capture,
+                  RoundingLoss& loss) {
     return Packer(plan, request, task, batch).pack(capture, loss);
 }
 

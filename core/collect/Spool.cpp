@@ -144,7 +144,7 @@ bool Spool::has(std::size_t task, std::size_t batch) const {
 }
 
 void Spool::write(std::size_t task, std::size_t batch, const std::vector<double>& losses,
-                  const std::vector<std::byte>& payload) {
+                  const Payload& payload) {
     const auto target = file(task, batch);
     const auto temporary = target.string() + ".new";
     const int fd = ::open(temporary.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);

@@ -3,6 +3,8 @@
 // leaves, and what the dump is put together from. No Torch.
 #pragma once
 
+#include "collect/Payload.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -48,7 +50,7 @@ class Spool {
     bool has(std::size_t task, std::size_t batch) const;
     /// @throws InputError (disk full)
     void write(std::size_t task, std::size_t batch, const std::vector<double>& losses,
-               const std::vector<std::byte>& payload);
+               const Payload& payload);
     /// @throws InputError missing or damaged
     SpooledBatch open(std::size_t task, std::size_t batch) const;
     std::size_t written() const { return m_written; }
