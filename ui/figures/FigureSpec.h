@@ -115,7 +115,8 @@ FigureSpec barsFigure(const engine::Scores& scores, const FigureOptions& options
 FigureSpec compareFigure(const engine::Scores& behavioral, const engine::Scores& structural,
                          const engine::Scores& hybrid, Block block,
                          const FigureOptions& options = {});
-/// Sample × sample; positions as in Scores, orders as pairHeatmap.
+/// Sample × sample; positions as in Scores. Orders as pairHeatmap; empty: groups together, in each
+/// the samples with the most conflict first.
 FigureSpec pairsFigure(const engine::Scores& scores, Block block, std::size_t layerRow,
                        std::size_t headColumn, const FigureOptions& options = {},
                        const std::vector<std::size_t>& orderA = {},

@@ -29,6 +29,25 @@ QString maps(const FigureSpec& s) {
     return {};
 }
 
+/// Groups together, and in each the samples with the most conflict first.
+std::vector<std::size_t> conflictOrder(const engine::ScoreHeader& h,
+                                       const std::vector<dump::SampleInfo>& samples,
+                                       const std::vector<float>& pairs, bool rows) {
+    std::vector<QString> groups;
+    std::vector<double> means;
+    const double sign = isSigned(h) ? -1 : 1; // low is conflict there
+    for (std::size_t n = 0; n < samples.size(); ++n) {
+        groups.push_back(q(samples[n].group));
+        double sum = 0;
+        const std::size_t others = rows ? h.nB() : h.nA();
+        for (std::size_t k = 0; k < others && pairs.size() == h.nA() * h.nB(); ++k) {
+            sum += static_cast<double>(pairs[rows ? n * h.nB() + k : k * h.nB() + n]);
+        }
+        means.push_back(sign * sum);
+    }
+    return orderByGroup(groups, means);
+}
+
 } // namespace
 
 FigureSpec blocksFigure(const engine::Scores& scores, const FigureOptions& options,
@@ -129,10 +148,19 @@ FigureSpec pairsFigure(const engine::Scores& scores, Block block, std::size_t la
         throw UsageError("these results hold no such layer and head");
     }
     FigureSpec s = base(FigureKind::pairs, options, 3.5, h);
-    s.panels.push_back(pairHeatmap(scores, block, layerRow, headColumn, orderA, orderB));
+    const std::vector<float> pairs = scores.computed(layerRow)
+                                         ? scores.pairs(block, layerRow, headColumn)
+                                         : std::vector<float>{};
+    s.panels.push_back(
+        pairHeatmap(scores, block, layerRow, headColumn,
+                    orderA.empty() ? conflictOrder(h, h.samplesA, pairs, true) : orderA,
+                    orderB.empty() ? conflictOrder(h, h.samplesB, pairs, false) : orderB));
     s.valueLabel = isSigned(h) ? tr("Signed interference of a pair") : tr("Interference of a pair");
-    s.caption = tr("Every sample of %1 (rows) against every sample of %2 (columns) in %3. ")
-                    .arg(q(h.taskA), q(h.taskB), s.panels[0].title) +
+    s.caption = tr("Every sample of %1 (rows) against every sample of %2 (columns) in %3%4. ")
+                    .arg(q(h.taskA), q(h.taskB), s.panels[0].title,
+                         orderA.empty() && orderB.empty()
+                             ? tr(", by group, the most conflicted samples first")
+                             : QString()) +
                 conditions(h);
     finish(s);
     return s;

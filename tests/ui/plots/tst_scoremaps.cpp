@@ -25,6 +25,7 @@ class TestScoreMaps : public QObject {
     void blocksFigureOfScores();
     void compareFigureSubtracts();
     void pairFigureHoldsThePair();
+    void pairsFigureIsOrdered();
     void wrongRequests();
 };
 
@@ -154,6 +155,19 @@ void TestScoreMaps::pairFigureHoldsThePair() {
     QCOMPARE(f.panels[3].value(1, 6), double(formulaScore(Block::O, 1, 6, 2, 4)));
     QVERIFY(f.caption.contains(QStringLiteral("math-2")) &&
             f.caption.contains(QStringLiteral("code-4")));
+}
+
+void TestScoreMaps::pairsFigureIsOrdered() {
+    // The formula grows with i and j: in each group the last sample comes first.
+    const FigureSpec f = pairsFigure(*formulaScores(), Block::O, 1, 2);
+    QCOMPARE(f.panels[0].rowLabels, (QStringList{"math-1", "math-0", "math-3", "math-2"}));
+    QCOMPARE(f.panels[0].columnLabels,
+             (QStringList{"code-1", "code-0", "code-4", "code-3", "code-2"}));
+    QCOMPARE(f.panels[0].value(0, 2), double(formulaScore(Block::O, 1, 2, 1, 4)));
+    const FigureSpec low =
+        pairsFigure(*formulaScores({.variant = engine::Variant::signedProduct}), Block::O, 1, 2);
+    QCOMPARE(low.panels[0].rowLabels, (QStringList{"math-0", "math-1", "math-2", "math-3"}));
+    QVERIFY(!renderFigure(f, 80).isNull());
 }
 
 void TestScoreMaps::wrongRequests() {

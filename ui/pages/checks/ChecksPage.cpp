@@ -47,11 +47,11 @@ ChecksPage::ChecksPage(Document* document, QWidget* parent)
     scroll->setFrameShape(QFrame::NoFrame);
     nameWidget(scroll, "checksList", tr("Checks"));
     m_list = new QWidget(scroll);
-    m_list->setAutoFillBackground(false);
     m_column = new QVBoxLayout(m_list);
     m_column->setContentsMargins(4, 0, 4, 0);
     m_column->setSpacing(0);
     scroll->setWidget(m_list);
+    m_list->setAutoFillBackground(false); // setWidget turns it on: the card shows through
     scroll->viewport()->setAutoFillBackground(false);
     m_card->body()->addWidget(scroll);
 

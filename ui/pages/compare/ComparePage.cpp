@@ -16,6 +16,7 @@
 #include "widgets/SegmentedControl.h"
 #include "widgets/Theme.h"
 
+#include <QCheckBox>
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QHBoxLayout>
@@ -54,6 +55,26 @@ QString verdict(engine::Mode mode) {
     return {};
 }
 
+/// Measured: these modes' maps rank cells as the size of B's gradients does.
+QString pictureSentence(const QStringList& modesOfB, const engine::ScoreRequest& r) {
+    if (modesOfB.isEmpty()) {
+        return {};
+    }
+    const QString b = quoted(r.taskB);
+    QString text = modesOfB.size() == 1
+                       ? ComparePage::tr("The %1 map is a picture of %2 alone: it ranks the cells "
+                                         "as the size of %2's gradients does.")
+                             .arg(modesOfB.front(), b)
+                       : ComparePage::tr("The %1 maps are pictures of %2 alone: they rank the "
+                                         "cells as the size of %2's gradients does.")
+                             .arg(modesOfB.join(ComparePage::tr(" and ")), b);
+    text += r.fisherTask == engine::FisherTask::pooled
+                ? ComparePage::tr(" Single pairs still depend on both.")
+                : ComparePage::tr(" Single pairs still depend on both. Choose the pooled Fisher in "
+                                  "the options.");
+    return text;
+}
+
 QString shapeText(const engine::ScoreHeader& h) {
     return ComparePage::tr("%1 layers × %2 heads").arg(h.layers.size()).arg(h.heads.size());
 }
@@ -71,7 +92,7 @@ ComparePage::ComparePage(Document* document, QWidget* parent)
     , m_whatControl(new SegmentedControl(this))
     , m_blockControl(new SegmentedControl(this))
     , m_lowerControl(new SegmentedControl(this))
-    , m_rangeControl(new SegmentedControl(this))
+    , m_commonRange(new QCheckBox(this))
     , m_openOther(new QToolButton(this))
     , m_stack(new QStackedWidget(this))
     , m_empty(new QLabel(this))
@@ -97,11 +118,7 @@ ComparePage::ComparePage(Document* document, QWidget* parent)
     words->setSpacing(2);
     words->addWidget(m_headline);
     words->addWidget(m_note);
-    auto* top = new QHBoxLayout;
-    top->setSpacing(8);
-    top->addLayout(words, 1);
-    top->addWidget(m_blockControl, 0, Qt::AlignTop);
-    column->addLayout(top);
+    column->addLayout(words);
     column->addWidget(buildControls());
     column->addWidget(m_warning);
     column->addWidget(m_stack, 1);
@@ -167,10 +184,9 @@ QWidget* ComparePage::buildControls() {
                                    QString(QLatin1Char(blockName(b))),
                                    tr("Block %1").arg(QLatin1Char(blockName(b))));
     }
-    nameWidget(m_rangeControl, "compareRange", tr("Colour range"));
-    m_rangeControl->addSegment(0, tr("Own ranges"), tr("Each map over its own values"));
-    m_rangeControl->addSegment(1, tr("Common"), tr("One colour range for all maps"));
-    m_rangeControl->setCurrent(0);
+    nameWidget(m_commonRange, "compareRange", tr("Common colour range"));
+    m_commonRange->setText(tr("Common range"));
+    m_commonRange->setToolTip(tr("One colour range for all maps, or one of its own for each"));
     nameWidget(m_lowerControl, "compareLower", tr("Below the maps"));
     m_lowerControl->addSegment(0, tr("Differences"), tr("What one mode gives more than another"));
     m_lowerControl->addSegment(1, tr("Scatter"), tr("One mode against another, cell by cell"));
@@ -181,9 +197,10 @@ QWidget* ComparePage::buildControls() {
     m_openOther->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     m_openOther->setFocusPolicy(Qt::StrongFocus);
     line->addWidget(m_whatControl);
+    line->addWidget(m_blockControl);
     line->addWidget(m_openOther);
     line->addStretch(1);
-    line->addWidget(m_rangeControl);
+    line->addWidget(m_commonRange);
     line->addWidget(m_lowerControl);
     connect(m_whatControl, &SegmentedControl::chosen, this,
             [this](int id) { setWhat(static_cast<What>(id)); });
@@ -191,8 +208,7 @@ QWidget* ComparePage::buildControls() {
         m_blockChosen = true;
         setBlock(static_cast<Block>(id));
     });
-    connect(m_rangeControl, &SegmentedControl::chosen, this,
-            [this](int id) { m_view->setCommonRange(id == 1); });
+    connect(m_commonRange, &QCheckBox::toggled, m_view, &CompareView::setCommonRange);
     connect(m_lowerControl, &SegmentedControl::chosen, this, [this] { updateLower(); });
     connect(m_openOther, &QToolButton::clicked, this, &ComparePage::chooseOther);
     return bar;
@@ -353,7 +369,7 @@ void ComparePage::computeMissing() {
     m_runner->start([this, key, keys, request = requestOf(engine::Mode::structural),
                      dump = m_document->dump()](JobContext& context) -> JobRunner::Delivery {
         auto made = engine::compareModes(*dump, request, CompareView::topCells, context.job());
-        return [this, key, keys, made = std::move(made)]() mutable {
+        return [this, key, keys, request, made = std::move(made)]() mutable {
             if (m_cache.size() > 6) {
                 m_cache.clear(); // former requests
                 m_warnings.clear();
@@ -365,11 +381,13 @@ void ComparePage::computeMissing() {
                     }
                 }
             }
-            QStringList lines;
-            for (const std::string& w : made.warnings) {
-                lines << QString::fromStdString(w);
+            QStringList pictures;
+            for (std::size_t n = 0; n < made.scores.size() && n < made.pictureOfB.size(); ++n) {
+                if (made.pictureOfB[n] > engine::pictureOfBLimit) {
+                    pictures << modeName(*made.scores[n]->header().request.mode).toLower();
+                }
             }
-            m_warnings[key] = lines.join(QStringLiteral(" "));
+            m_warnings[key] = pictureSentence(pictures, request);
         };
     });
 }
@@ -459,7 +477,7 @@ void ComparePage::refreshSentences() {
             const Agreement g =
                 agreement(distinctMeans(*behavioral, block), distinctMeans(*structural, block),
                           CompareView::topCells, lowest);
-            headline = tr("In %1, behavioral and structural share %2 of their top %3 cells (ρ %4)")
+            headline = tr("%1: behavioral and structural share %2 of their top %3 cells (ρ %4)")
                            .arg(QLatin1Char(blockName(block)))
                            .arg(g.shared)
                            .arg(g.top)

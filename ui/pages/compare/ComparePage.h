@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+class QCheckBox;
 class QLabel;
 class QStackedWidget;
 class QToolButton;
@@ -79,7 +80,7 @@ class ComparePage : public QWidget {
     SegmentedControl* m_whatControl;
     SegmentedControl* m_blockControl;
     SegmentedControl* m_lowerControl;
-    SegmentedControl* m_rangeControl;
+    QCheckBox* m_commonRange;
     QToolButton* m_openOther;
     QStackedWidget* m_stack;
     QLabel* m_empty;

@@ -170,6 +170,13 @@ void CompareView::setColumns(std::vector<Column> columns,
     refresh();
 }
 
+void CompareView::resizeEvent(QResizeEvent*) {
+    // In narrow cards the cells need the room more than the words "Layer" and "Head".
+    for (HeatmapView* v : views()) {
+        v->setAxisTitlesVisible(width() >= 900);
+    }
+}
+
 void CompareView::setBlock(Block block) {
     if (block != m_block) {
         m_block = block;

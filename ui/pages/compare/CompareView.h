@@ -62,6 +62,9 @@ class CompareView : public QWidget {
     void selected(qkov::ui::CellRef cell);
     void activated(qkov::ui::CellRef cell);
 
+  protected:
+    void resizeEvent(QResizeEvent* event) override;
+
   private:
     struct MapCard {
         Card* card = nullptr;
