@@ -17,6 +17,23 @@ bool signless(const Context& c, const dump::ParameterEntry& entry) {
            entry.storage == dump::Storage::contributions;
 }
 
+/// |g| = √(C · tokens) needs the tokens.
+void checkTokens(const Context& c, std::size_t t, const dump::ParameterEntry& entry) {
+    if (!c.right(entry).tokens || (t == 0 && !c.profile())) {
+        return;
+    }
+    const dump::TaskInfo& task = *c.tasks[t].task;
+    for (const std::int64_t s : c.tasks[t].selected) {
+        const dump::SampleInfo& sample = task.samples[static_cast<std::size_t>(s)];
+        if (sample.tokens <= 0) {
+            throw InputError("sample \"" + sample.id +
+                                 "\" has no number of predicted tokens, which "
+                                 "contributions per token need",
+                             c.source->file(), "tasks/" + task.name + "/samples/n_tokens");
+        }
+    }
+}
+
 /// Fills entries and shape; says which task lacks it.
 bool findEntries(Context& c, const std::string& parameter, BundleParameter& out,
                  std::string* lacking) {
@@ -36,6 +53,7 @@ bool findEntries(Context& c, const std::string& parameter, BundleParameter& out,
                              "tasks/" + c.tasks[t].task->name + "/contributions/" + parameter,
                              "use --variant magnitude, symmetric or natural");
         }
+        checkTokens(c, t, it->second);
         const auto& shape = it->second.shape;
         const std::int64_t rows = shape.empty() ? 0 : shape[0];
         const std::int64_t columns = shape.size() > 1 ? shape[1] : 1;

@@ -38,7 +38,8 @@ class Computation {
         , m_job(job)
         , m_partial(partial)
         , m_bundles(makeBundles(m_context))
-        , m_results(m_context.modes.size(), std::vector<SharedLayer>(m_context.layers.size())) {}
+        , m_results(m_context.modes.size(), std::vector<SharedLayer>(m_context.layers.size()))
+        , m_missing(m_context.modes.size()) {}
 
     /// @param shrink divides the memory for tiles, after a device ran out of it
     void run(std::int64_t shrink);
@@ -62,6 +63,7 @@ class Computation {
     std::vector<Bundle> m_bundles;
     std::vector<std::vector<SharedLayer>> m_results; ///< [mode][layer row]
     std::vector<LayerScores> m_open;                 ///< [mode], of the layer being computed
+    std::vector<std::vector<std::string>> m_missing; ///< [mode], cells without a value
     std::size_t m_nextBundle = 0; ///< first one not finished: where a retry goes on
     Clock::time_point m_start = Clock::now();
     double m_work = 1, m_done = 0;
@@ -198,7 +200,7 @@ void Computation::finishUnits(RunContext& run, const Bundle& bundle,
             LayerScores& open = openLayer(m, unit.block);
             const std::size_t b = blockIndex(unit.block);
             if (!missing.empty()) {
-                m_context.missing.push_back(missing);
+                m_missing[m].push_back(missing);
             }
             if (!pairs.empty() && m_context.profile() && !m_pooledPairs) {
                 // The corner of A's rows and B's columns.
@@ -263,6 +265,7 @@ std::vector<std::shared_ptr<const Scores>> Computation::results() const {
     for (std::size_t m = 0; m < m_results.size(); ++m) {
         auto header = std::make_shared<ScoreHeader>(
             makeHeader(m_context, m_context.modes[m], m_pooledPairs, m_backend.description()));
+        header->missing.insert(header->missing.end(), m_missing[m].begin(), m_missing[m].end());
         header->readSeconds = m_readSeconds;
         header->computeSeconds = m_computeSeconds;
         header->totalSeconds = seconds(m_start);
@@ -278,9 +281,7 @@ computeAll(const GradientSource& source, const ScoreRequest& request,
         makeBackend(request.device, request.threads, request.precision);
     Context context = resolve(source, request, modes, {});
     if (request.nonFinite == NonFinite::skip) {
-        Computation scanning(context, pooledPairs, *backend, job, {});
-        std::vector<std::string> notes;
-        const Excluded excluded = scanning.scan();
+        const Excluded excluded = Computation(context, pooledPairs, *backend, job, {}).scan();
         context = resolve(source, request, modes, excluded);
         for (std::size_t t = 0; t < 2; ++t) {
             for (const std::int64_t s : excluded[t]) {
@@ -323,6 +324,11 @@ std::int64_t tileBudget(const Context& c, const Backend& backend) {
     // Fisher, weights, sums and buffers kept for the next tiles take about what is left.
     const std::int64_t left = c.request.memoryBudget - resultBytes(c, c.profile());
     return backend.tileBytes(std::max<std::int64_t>(left / 2, 1024));
+}
+
+Excluded findNonFinite(const GradientSource& source, const ScoreRequest& request, Job& job) {
+    const std::unique_ptr<Backend> backend = makeCpuBackend(request.threads);
+    return Computation(resolve(source, request, {}, {}), false, *backend, job, {}).scan();
 }
 
 std::shared_ptr<const Scores> compute(const GradientSource& source, const ScoreRequest& request,

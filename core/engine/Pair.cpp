@@ -4,6 +4,7 @@
 #include "engine/Exact.h"
 #include "engine/Finish.h"
 #include "engine/Normalize.h"
+#include "engine/Run.h"
 #include "fisher/Estimate.h"
 
 #include <algorithm>
@@ -249,15 +250,18 @@ void scoreBlock(const PairRun& run, const Bundle& bundle, const Unit& unit, Pair
 
 PairResult scorePair(const GradientSource& source, ScoreRequest request, const std::string& sampleI,
                      const std::string& sampleJ, LayerIndex layer, HeadIndex head, Job& job) {
+    // What compute() would leave out, over all that it would read.
+    const Excluded excluded =
+        request.nonFinite == NonFinite::skip ? findNonFinite(source, request, job) : Excluded{};
     // profile's D' is over the samples of the whole analysis, not only these two.
     ScoreRequest wide = request;
     wide.layers = {layer.value};
     wide.heads = {head.value};
-    Context pool = resolve(source, wide, {}, {});
+    Context pool = resolve(source, wide, {}, excluded);
     request = wide;
     request.samplesA = {sampleI};
     request.samplesB = {sampleJ};
-    Context context = resolve(source, request, {}, {});
+    Context context = resolve(source, request, {}, excluded);
     const std::vector<Bundle> bundles = makeBundles(context);
 
     PairResult result;

@@ -141,9 +141,12 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
         const Bundle& bundle = bundles[b];
         const dump::Region& typical = bundle.units.front().parts[0].rect;
         const std::int64_t bytes = bytesPerNumber(c, bundle.parameters[0], typical);
-        // Sums of all pairs, once per thread's and once per slice's own.
-        const std::int64_t sums = static_cast<std::int64_t>(
-            c.modes.size() * pairCount(c, c.profile()) * 2 * sizeof(double));
+        // What a slice takes beside its tiles: sums of all pairs, the slice's own and the running
+        // ones; its Fisher and weights.
+        const auto modes = static_cast<std::int64_t>(c.modes.size());
+        const std::int64_t beside =
+            modes * static_cast<std::int64_t>(pairCount(c, c.profile()) * 2 * sizeof(double)) +
+            bundle.units.front().size * (8 + 4 * modes);
         const auto finish = [&](std::vector<std::size_t> units) {
             Group g;
             g.bundle = b;
@@ -173,7 +176,7 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
         if (!wholeRows(bundle)) {
             // Columns: every row is read once for all heads, as far as their sums fit.
             const auto most = static_cast<std::size_t>(
-                std::max<std::int64_t>(1, half / std::max<std::int64_t>(1, sums)));
+                std::max<std::int64_t>(1, half / std::max<std::int64_t>(1, beside)));
             for (std::size_t u = 0; u < order.size(); u += most) {
                 finish({order.begin() + static_cast<std::ptrdiff_t>(u),
                         order.begin() +
@@ -187,7 +190,7 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t
         std::vector<std::size_t> units;
         std::int64_t size = 0;
         for (const std::size_t u : order) {
-            const std::int64_t own = bundle.units[u].size * bytes + sums;
+            const std::int64_t own = bundle.units[u].size * bytes + beside;
             if (!units.empty() && size + own > std::min(half, comfortable)) {
                 finish(std::move(units));
                 units.clear();

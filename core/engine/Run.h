@@ -11,4 +11,7 @@ std::int64_t resultBytes(const Context& context, bool pooledPairs);
 /// Bytes of tiles that may live at once.
 std::int64_t tileBudget(const Context& context, const Backend& backend);
 
+/// Samples that `--nonfinite skip` leaves out: NaN or infinity anywhere in what the request reads.
+Excluded findNonFinite(const GradientSource& source, const ScoreRequest& request, Job& job);
+
 } // namespace qkov::engine

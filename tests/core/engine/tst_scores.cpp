@@ -293,7 +293,12 @@ void TestScores::nonFinite() {
         told = told || note.find("code3") != std::string::npos;
     }
     QVERIFY(told);
-    // The same as a dump without that sample.
+    // A single pair leaves out the same samples.
+    const auto pair = engine::scorePair(c->source, c->request, "arithmetic1", "code4",
+                                        LayerIndex(0), HeadIndex(0), job);
+    const float entry = scores->pairs(Block::O, 0, 0)[1 * scores->header().nB() + 3];
+    QVERIFY(std::abs(pair.blocks[blockIndex(Block::O)].score - double(entry)) <=
+            tolerance * std::abs(double(entry)));
     for (std::size_t row = 0; row < scores->header().layers.size(); ++row) {
         for (const float v : scores->pairs(Block::Q, row, 0)) {
             QVERIFY(std::isfinite(v));
