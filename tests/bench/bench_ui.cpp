@@ -148,7 +148,7 @@ int main(int argc, char** argv) {
         t.restart();
         d->selection()->setCell(CellRef{allBlocks[static_cast<std::size_t>(n % 4)], n * 3, (n * 5) % 32});
         const QString title = QStringLiteral("L%1 ").arg(n * 3);
-        waitFor([&] { return matrix->data().title.startsWith(title); });
+        waitFor([&] { return title == shown(); });
         matrix->repaint();
         slowest = std::max(slowest, static_cast<double>(t.nsecsElapsed()) / 1e6);
     }

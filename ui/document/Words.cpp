@@ -198,7 +198,7 @@ QString headline(const engine::Scores& scores) {
                            ? tr("peak %1").arg(where)
                            : tr("peak %1 in %2").arg(where).arg(QLatin1Char(blockName(o.peak->block)));
         if (std::isfinite(o.peakRatio) && o.peakRatio > 0) {
-            peak += tr(" · %1× its block's median").arg(number(o.peakRatio));
+            peak += tr(", %1× %2's median").arg(number(o.peakRatio)).arg(QLatin1Char(blockName(o.peak->block)));
         }
         text += (text.isEmpty() ? QString() : QStringLiteral(" · ")) + peak;
     }

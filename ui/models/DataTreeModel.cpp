@@ -292,8 +292,8 @@ void DataTreeModel::addFisher(Node& root) {
                 fisher = &root.add(tr("Fisher"), {}, Fisher);
                 fisher->icon = QStringLiteral("fisher");
             }
-            Node& s = fisher->add(tr("%1, %2").arg(quoted(task.name), quoted(name)),
-                                  quoted(set.estimator));
+            Node& s = fisher->add(quoted(task.name), quoted(name));
+            s.add(tr("Estimator"), quoted(set.estimator));
             s.add(tr("Samples"), count(set.samples));
             if (set.estimator == "ema") {
                 s.add(tr("Decay"), number(set.decay));

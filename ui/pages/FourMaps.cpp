@@ -9,6 +9,10 @@
 #include <QHBoxLayout>
 #include <QVBoxLayout>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 namespace qkov::ui {
 
 FourMaps::FourMaps(QWidget* parent)
@@ -62,17 +66,17 @@ void FourMaps::connectView(Block block) {
         hover({});
     });
     connect(v, qOverload<int, int>(&HeatmapView::selected), this,
-            [this, block](int row, int column) { emit selected(CellRef{block, row, column}); });
+            [this, block](int row, int column) { emit selected(original(block, row, column)); });
     connect(v, &HeatmapView::activated, this,
-            [this, block](int row, int column) { emit activated(CellRef{block, row, column}); });
+            [this, block](int row, int column) { emit activated(original(block, row, column)); });
     connect(v, &HeatmapView::contextMenuRequested, this,
             [this, block](int row, int column, QPoint at) {
-                emit contextMenuRequested(CellRef{block, row, column}, at);
+                emit contextMenuRequested(original(block, row, column), at);
             });
     connect(v, &HeatmapView::markedChanged, this, [this, block, v] {
         std::vector<CellRef> cells;
         for (const CellPosition p : v->marked()) {
-            cells.push_back({block, p.row, p.column});
+            cells.push_back(original(block, p.row, p.column));
         }
         emit markedByUser(cells);
     });
@@ -109,10 +113,48 @@ void FourMaps::hover(std::optional<CellPosition> position) {
 void FourMaps::setData(std::array<HeatmapData, 4> panels, bool isSigned, const QString& label) {
     m_signed = isSigned;
     m_label = label;
-    for (const Block b : allBlocks) {
-        m_views[blockIndex(b)]->setData(std::move(panels[blockIndex(b)]));
+    m_panels = std::move(panels);
+    arrange();
+}
+
+void FourMaps::arrange() {
+    m_order = {};
+    if (m_look.sort != HeadSort::number) {
+        // A place must be the same head in all four: the block with the highest mean decides.
+        const auto mean = [](const HeatmapData& d) {
+            double sum = 0;
+            int n = 0;
+            for (const double v : d.values) {
+                if (!std::isnan(v)) {
+                    sum += v;
+                    ++n;
+                }
+            }
+            return n > 0 ? sum / n : -std::numeric_limits<double>::infinity();
+        };
+        const auto leader = std::max_element(m_panels.begin(), m_panels.end(), [&](const auto& a, const auto& b) {
+            return mean(a) < mean(b);
+        });
+        m_order = HeadOrder(*leader, m_look.sort, m_signed);
+    }
+    for (std::size_t k = 0; k < 4; ++k) {
+        HeatmapData shown = m_order.natural() ? m_panels[k] : m_order.apply(m_panels[k]);
+        if (m_look.margins) {
+            shown.addMargins();
+        }
+        m_views[k]->setData(std::move(shown));
     }
     rescale();
+    setSelected(m_selected);
+    setMarked(m_marked);
+}
+
+CellRef FourMaps::original(Block block, int row, int column) const {
+    if (m_order.natural()) {
+        return {block, row, column};
+    }
+    const auto p = m_order.original({row, column});
+    return {block, p.row, p.column};
 }
 
 void FourMaps::clear(const QString& placeholder) {
@@ -122,6 +164,8 @@ void FourMaps::clear(const QString& placeholder) {
         v->setSelected({});
         v->setMarked({});
     }
+    m_panels = {};
+    m_order = {};
     m_barCard->hide();
     for (auto* bar : m_ownBars) {
         bar->hide();
@@ -155,33 +199,39 @@ void FourMaps::setLook(const Look& look) {
         v->setRowZeroAtTop(look.layerZeroAtTop);
     }
     if (view(Block::Q)->data().rows > 0) {
-        rescale();
+        arrange();
     }
 }
 
 void FourMaps::setToolTipProvider(std::function<QString(CellRef)> provider) {
     for (const Block b : allBlocks) {
-        view(b)->setToolTipProvider([provider, b](int row, int column) {
-            return provider(CellRef{b, row, column});
+        view(b)->setToolTipProvider([this, provider, b](int row, int column) {
+            return provider(original(b, row, column));
         });
     }
 }
 
 void FourMaps::setSelected(std::optional<CellRef> cell) {
+    m_selected = cell;
+    const auto shownAt = [this](const CellRef& c) {
+        return m_order.natural() ? CellPosition{c.row, c.column} : m_order.shown({c.row, c.column});
+    };
     // The same place in all four would read as four selections: only its own block keeps it.
     for (const Block b : allBlocks) {
         view(b)->setSelected(cell && cell->block == b
-                                 ? std::optional(CellPosition{cell->row, cell->column})
+                                 ? std::optional(shownAt(*cell))
                                  : std::nullopt);
     }
 }
 
 void FourMaps::setMarked(const std::vector<CellRef>& cells) {
+    const std::vector<CellRef> copy = cells; // may be our own
+    m_marked = copy;
     for (const Block b : allBlocks) {
         std::vector<CellPosition> mine;
-        for (const CellRef& c : cells) {
+        for (const CellRef& c : copy) {
             if (c.block == b) {
-                mine.push_back({c.row, c.column});
+                mine.push_back(m_order.natural() ? CellPosition{c.row, c.column} : m_order.shown({c.row, c.column}));
             }
         }
         view(b)->setMarked(std::move(mine));

@@ -3,6 +3,7 @@
 
 #include "document/Selection.h"
 #include "plots/ColorMap.h"
+#include "plots/HeadOrder.h"
 #include "plots/HeatmapView.h"
 
 #include <QWidget>
@@ -25,6 +26,8 @@ class FourMaps : public QWidget {
         bool sharedRange = true;
         bool marks = true;
         bool layerZeroAtTop = true;
+        bool margins = false; ///< means per layer and per head beside the maps
+        HeadSort sort = HeadSort::number;
         RangeOptions range;
         std::optional<ColorMap> map; ///< unset: viridis, or vik for signed scores
         friend bool operator==(const Look&, const Look&) = default;
@@ -53,6 +56,9 @@ class FourMaps : public QWidget {
 
   private:
     void connectView(Block block);
+    /// Orders heads, adds margins, and shows the result.
+    void arrange();
+    CellRef original(Block block, int row, int column) const;
     void rescale();
     void hover(std::optional<CellPosition> position);
 
@@ -61,6 +67,10 @@ class FourMaps : public QWidget {
     Card* m_barCard;
     ColorBar* m_sharedBar;
     Look m_look;
+    std::array<HeatmapData, 4> m_panels; ///< as given, heads in the model's order
+    HeadOrder m_order;
+    std::optional<CellRef> m_selected;
+    std::vector<CellRef> m_marked;
     bool m_signed = false;
     QString m_label;
     std::optional<Block> m_hoveredBlock;

@@ -138,10 +138,30 @@ void OverviewPage::buildLookMenu() {
     toggle(tr("&Robust range (2nd to 98th percentile)"), "lookRobust", false,
            [](L& l, bool on) { l.range.kind = on ? K::robust : K::data; });
     toggle(tr("&Log scale"), "lookLog", false, [](L& l, bool on) { l.range.log = on; });
+    toggle(tr("Log scale on &both sides of 0"), "lookSymlog", false,
+           [](L& l, bool on) { l.range.symlog = on; });
     m_lookMenu->addSeparator();
     toggle(tr("&Marks of head types"), "lookMarks", true, [](L& l, bool on) { l.marks = on; });
-    toggle(tr("Layer 0 at the &bottom"), "lookBottom", false,
+    toggle(tr("Means per layer and &head"), "lookMargins", false, [](L& l, bool on) { l.margins = on; });
+    toggle(tr("Layer 0 at the bo&ttom"), "lookBottom", false,
            [](L& l, bool on) { l.layerZeroAtTop = !on; });
+    auto* heads = m_lookMenu->addMenu(tr("&Order of heads"));
+    auto* order = new QActionGroup(this);
+    const auto sortBy = [&](const QString& text, HeadSort sort, const char* name) {
+        auto* a = heads->addAction(text);
+        a->setObjectName(QLatin1String(name));
+        a->setCheckable(true);
+        a->setChecked(sort == HeadSort::number);
+        order->addAction(a);
+        connect(a, &QAction::triggered, this, [this, sort] {
+            auto look = m_maps->look();
+            look.sort = sort;
+            setLook(look);
+        });
+    };
+    sortBy(tr("By &number"), HeadSort::number, "lookSortNumber");
+    sortBy(tr("By &value, in each layer"), HeadSort::value, "lookSortValue");
+    sortBy(tr("By &type, in each layer"), HeadSort::type, "lookSortType");
     m_lookMenu->addSeparator();
     auto* maps = m_lookMenu->addMenu(tr("&Colour map"));
     auto* group = new QActionGroup(this);
@@ -246,9 +266,12 @@ void OverviewPage::refreshLegend() {
     QStringList parts;
     const auto scores = m_values->scores();
     if (scores && m_maps->look().marks) {
-        for (const auto& name : scores->header().headTypes.names) {
+        const auto& types = scores->header().headTypes;
+        for (std::size_t t = 0; t < types.names.size(); ++t) {
+            const auto& name = types.names[t];
             const QChar mark = headTypeMark(quoted(name));
-            if (!mark.isNull()) {
+            const bool there = std::find(types.type.begin(), types.type.end(), t) != types.type.end();
+            if (!mark.isNull() && there) {
                 parts << mark + QStringLiteral(" ") + headTypeLabel(quoted(name));
             }
         }

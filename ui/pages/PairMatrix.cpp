@@ -59,6 +59,18 @@ PairMatrix::PairMatrix(Document* document, CellPairs* pairs, QWidget* parent)
     , m_bar(new ColorBar(this)) {
     nameWidget(m_view, "pairMatrix", tr("Matrix of sample pairs"));
     m_view->setToolTipProvider([this](int row, int column) { return toolTip(row, column); });
+    m_view->setDescriptionProvider([this](int row, int column) -> QString {
+        const auto pair = pairAt(row, column);
+        const auto& scores = m_pairs->scores();
+        if (!pair || !scores || !m_pairs->cell()) {
+            return {};
+        }
+        const auto& h = scores->header();
+        return tr("%1 and %2: %3")
+            .arg(quoted(h.samplesA[static_cast<std::size_t>(pair->i)].id),
+                 quoted(h.samplesB[static_cast<std::size_t>(pair->j)].id),
+                 number(m_pairs->score(m_pairs->cell()->block, *pair)));
+    });
     m_bar->setAccessibleName(tr("Colour bar of the pair matrix"));
     auto* line = new QHBoxLayout(this);
     line->setContentsMargins(0, 0, 0, 0);
@@ -84,7 +96,11 @@ PairMatrix::PairMatrix(Document* document, CellPairs* pairs, QWidget* parent)
     refresh();
 }
 
-void PairMatrix::setColorBarVisible(bool visible) { m_bar->setVisible(visible); }
+void PairMatrix::setCompact(bool compact) {
+    m_compact = compact;
+    m_view->setAxisTitlesVisible(!compact);
+    refresh();
+}
 
 void PairMatrix::setOrder(Order order) {
     if (order != m_order) {
@@ -122,6 +138,11 @@ void PairMatrix::refresh() {
     const OneCell one(*scores, m_pairs->values());
     auto map = pairHeatmap(one, cell->block, static_cast<std::size_t>(cell->row),
                             static_cast<std::size_t>(cell->column), m_orderA, m_orderB);
+    if (m_compact) {
+        map.rowLabels.clear();
+        map.columnLabels.clear();
+        map.title.clear();
+    }
     const ColorMap colors = isSigned(h) ? ColorMap::Id::vik : ColorMap::Id::viridis;
     RangeOptions options;
     options.kind = RangeOptions::Kind::robust; // a few hot pairs would leave the rest in one colour
@@ -130,7 +151,7 @@ void PairMatrix::refresh() {
     m_view->setScale(scale);
     m_view->setData(std::move(map));
     m_bar->setScale(scale);
-    m_bar->setLabel(tr("Pair score"));
+    m_bar->setLabel(m_compact ? QString() : tr("Pair score"));
     refreshSelection();
 }
 

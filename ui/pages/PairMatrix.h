@@ -20,7 +20,8 @@ class PairMatrix : public QWidget {
     PairMatrix(Document* document, CellPairs* pairs, QWidget* parent = nullptr);
 
     HeatmapView* view() const { return m_view; }
-    void setColorBarVisible(bool visible);
+    /// Little room: no axis titles, places instead of ids beside the map (the tooltip has the ids).
+    void setCompact(bool compact);
     void setOrder(Order order);
     Order order() const { return m_order; }
     /// Where the pair is drawn, and back.
@@ -35,6 +36,7 @@ class PairMatrix : public QWidget {
     CellPairs* m_pairs;
     HeatmapView* m_view;
     ColorBar* m_bar;
+    bool m_compact = false;
     Order m_order = Order::natural;
     std::vector<std::size_t> m_orderA, m_orderB; ///< empty: as stored
 };

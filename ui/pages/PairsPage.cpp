@@ -127,9 +127,9 @@ PairsPage::PairsPage(Document* document, CellPairs* pairs, PairProfile* profile,
 QWidget* PairsPage::buildMatrix() {
     auto* card = new Card(tr("Sample × sample"), this);
     nameWidget(m_order, "matrixOrder", tr("Order of the samples"));
-    m_order->addSegment(static_cast<int>(PairMatrix::Order::natural), tr("As stored"), tr("Samples in the order of the dump"));
-    m_order->addSegment(static_cast<int>(PairMatrix::Order::grouped), tr("By group"), tr("Samples of the same group side by side"));
-    m_order->addSegment(static_cast<int>(PairMatrix::Order::seriated), tr("Alike together"),
+    m_order->addSegment(static_cast<int>(PairMatrix::Order::natural), tr("Stored"), tr("Samples in the order of the dump"));
+    m_order->addSegment(static_cast<int>(PairMatrix::Order::grouped), tr("Groups"), tr("Samples of the same group side by side"));
+    m_order->addSegment(static_cast<int>(PairMatrix::Order::seriated), tr("Alike"),
                         tr("Samples with alike scores side by side"));
     m_order->setCurrent(0);
     connect(m_order, &SegmentedControl::chosen, this,
@@ -165,7 +165,8 @@ QWidget* PairsPage::buildPair() {
     nameWidget(m_search, "textSearch", tr("Search in both texts"));
     m_search->setPlaceholderText(tr("Search in both texts"));
     m_search->setClearButtonEnabled(true);
-    m_search->setMaximumWidth(220);
+    m_search->setMaximumWidth(240);
+    m_search->setMinimumWidth(190);
     connect(m_search, &QLineEdit::textChanged, this, &PairsPage::search);
     setTextSize(m_found, TextSize::small);
     setMuted(m_found);

@@ -8,7 +8,6 @@
 #include "document/Words.h"
 #include "pages/ConflictTable.h"
 #include "pages/PairMatrix.h"
-#include "plots/HeatmapView.h"
 #include "results/Summary.h"
 #include "widgets/BlockBars.h"
 #include "widgets/Card.h"
@@ -77,12 +76,8 @@ QWidget* SelectionPanel::buildEmpty() {
 }
 
 QWidget* SelectionPanel::buildCell() {
-    auto* scroll = new QScrollArea(this);
-    scroll->setWidgetResizable(true);
-    scroll->setFrameShape(QFrame::NoFrame);
-    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    auto* inside = new QWidget(scroll);
-    auto* column = new QVBoxLayout(inside);
+    auto* page = new QWidget(this);
+    auto* column = new QVBoxLayout(page);
     column->setContentsMargins(8, 0, 8, 8);
     column->setSpacing(8);
 
@@ -91,7 +86,7 @@ QWidget* SelectionPanel::buildCell() {
     m_subtitle->setObjectName(QStringLiteral("cellType"));
     m_subtitle->setWordWrap(true);
     m_facts->setObjectName(QStringLiteral("cellFacts"));
-    auto* head = new QWidget(inside);
+    auto* head = new QWidget(page);
     auto* headColumn = new QVBoxLayout(head);
     headColumn->setContentsMargins(4, 0, 4, 0);
     headColumn->setSpacing(4);
@@ -100,16 +95,21 @@ QWidget* SelectionPanel::buildCell() {
     headColumn->addWidget(m_facts);
     column->addWidget(head);
 
-    auto* splitter = new QSplitter(Qt::Vertical, inside);
+    // On a low window what lies below scrolls; the facts stay.
+    auto* scroll = new QScrollArea(page);
+    scroll->setWidgetResizable(true);
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    auto* splitter = new QSplitter(Qt::Vertical, scroll);
     splitter->setChildrenCollapsible(false);
     splitter->setHandleWidth(8);
     auto* matrixCard = new Card(tr("Sample pairs of this cell"), splitter);
     matrixCard->body()->addWidget(m_matrix, 1);
-    matrixCard->setMinimumHeight(150);
+    matrixCard->setMinimumHeight(170);
     auto* tableCard = new Card(tr("Most conflicted pairs"), splitter);
     tableCard->body()->addWidget(m_table, 1);
-    tableCard->setMinimumHeight(146);
-    m_matrix->view()->setAxisTitlesVisible(false);
+    tableCard->setMinimumHeight(176);
+    m_matrix->setCompact(true);
     m_table->setColumns({ConflictModel::SampleA, ConflictModel::SampleB, ConflictModel::Score});
 
     auto* pairCard = new Card({}, splitter);
@@ -143,17 +143,17 @@ QWidget* SelectionPanel::buildCell() {
     texts->addWidget(m_textB);
     texts->setSizes({100, 100});
     pairCard->body()->addWidget(texts, 1);
-    pairCard->setMinimumHeight(170);
+    pairCard->setMinimumHeight(180);
     splitter->addWidget(matrixCard);
     splitter->addWidget(tableCard);
     splitter->addWidget(pairCard);
     splitter->setStretchFactor(0, 3);
     splitter->setStretchFactor(1, 2);
     splitter->setStretchFactor(2, 3);
-    column->addWidget(splitter, 1);
-    m_details = {splitter};
-    scroll->setWidget(inside);
-    return scroll;
+    scroll->setWidget(splitter);
+    column->addWidget(scroll, 1);
+    m_details = {scroll};
+    return page;
 }
 
 void SelectionPanel::setBrief(bool brief) {

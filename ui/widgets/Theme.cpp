@@ -70,7 +70,7 @@ QFont textFont(TextSize size, bool bold) {
     QFont f = QApplication::font();
     const double points = f.pointSizeF() > 0 ? f.pointSizeF() : 10;
     f.setPointSizeF(size == TextSize::small   ? points * 0.88
-                    : size == TextSize::large ? points * 1.4
+                    : size == TextSize::large ? points * 1.25
                                               : points);
     f.setWeight(bold ? QFont::DemiBold : QFont::Normal);
     return f;

@@ -74,7 +74,8 @@ QComboBox { background: @card; border: 1px solid @outline; border-radius: 4px; p
 QComboBox:hover { background: @raised; }
 QComboBox:focus { border: 2px solid @accent; padding: 2px 7px; }
 QComboBox:disabled { color: @outline; border-color: @separator; background: @window; }
-QComboBox::drop-down { border: none; width: 20px; }
+QComboBox::drop-down { border: none; width: 22px; }
+QComboBox::down-arrow { image: url(:/widgets/images/arrow-@theme.svg); width: 10px; height: 10px; }
 QComboBox QAbstractItemView { background: @card; border: 1px solid @outline; }
 QProgressBar { background: @raised; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: @accent; border-radius: 3px; }
@@ -94,6 +95,7 @@ QToolTip { background: @raised; color: @text; border: 1px solid @outline; paddin
     const auto put = [&](const char* name, const QColor& c) {
         s.replace(QLatin1Char('@') + QLatin1String(name), c.name());
     };
+    s.replace(QLatin1String("@theme"), QLatin1String(p.dark ? "dark" : "light"));
     // Longer names first: "@accentText" before "@accent".
     put("accentText", p.accentText);
     put("accentHover", p.dark ? p.accent.lighter(112) : p.accent.lighter(118));

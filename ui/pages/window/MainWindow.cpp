@@ -28,6 +28,7 @@
 #include <QDockWidget>
 #include <QDragEnterEvent>
 #include <QFileInfo>
+#include <QMenu>
 #include <QMimeData>
 #include <QSettings>
 #include <QStackedWidget>
@@ -161,6 +162,14 @@ void MainWindow::buildPages() {
     m_stack->addWidget(m_start);
     m_stack->addWidget(m_modelPage);
     m_stack->addWidget(m_tabs);
+    connect(m_overview->maps(), &FourMaps::contextMenuRequested, this, [this](CellRef cell, QPoint at) {
+        m_document->selection()->setCell(cell);
+        QMenu menu;
+        connect(menu.addAction(tr("Show its pairs")), &QAction::triggered, this,
+                [this] { m_tabs->setCurrentWidget(m_pairsPage); });
+        menu.addActions({m_addNote, m_copyFinding});
+        menu.exec(at);
+    });
     auto* column = new QVBoxLayout(centre);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(0);
@@ -205,7 +214,7 @@ void MainWindow::restoreLayout() {
         resize(1440, 880);
     }
     if (!restoreState(settings.value(QStringLiteral("window/state")).toByteArray())) {
-        resizeDocks({m_dataDock, m_selectionDock}, {230, 390}, Qt::Horizontal);
+        resizeDocks({m_dataDock, m_selectionDock}, {250, 390}, Qt::Horizontal);
     }
 }
 

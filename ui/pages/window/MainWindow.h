@@ -106,6 +106,8 @@ class MainWindow : public QMainWindow {
     // WindowStates.cpp
     void logCommand();
     QString commandText() const;
+    /// Page of the manual about what is shown.
+    QString helpTopic() const;
     void showCommandLog();
     void refreshState();
     void refreshRequest();
@@ -156,6 +158,7 @@ class MainWindow : public QMainWindow {
     QAction* m_close;
     QAction* m_copyCommand;
     QAction* m_copyFinding;
+    QAction* m_addNote;
     QAction* m_showData;
     QAction* m_showSelection;
     QList<QAction*> m_needScores;

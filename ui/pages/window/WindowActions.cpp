@@ -205,11 +205,12 @@ void MainWindow::buildAnalysisMenu() {
     addTo(menu, tr("Command &log…"), "commandLog", QKeySequence(Qt::CTRL | Qt::Key_L), {},
           [this] { showCommandLog(); });
     menu->addSeparator();
-    m_needScores << addTo(menu, tr("&Note on the selection"), "addNote", QKeySequence(Qt::CTRL | Qt::Key_N), {},
-                          [this] {
-                              m_tabs->setCurrentWidget(m_notesPage);
-                              m_notesPage->edit();
-                          })
+    m_addNote = addTo(menu, tr("&Note on the selection"), "addNote", QKeySequence(Qt::CTRL | Qt::Key_N), {},
+                      [this] {
+                          m_tabs->setCurrentWidget(m_notesPage);
+                          m_notesPage->edit();
+                      });
+    m_needScores << m_addNote
                  << addTo(menu, tr("&Pin the pair"), "pinSelection", QKeySequence(Qt::CTRL | Qt::Key_P),
                           QStringLiteral("pin"), [this] {
                               if (const auto p = placeOf(*m_document)) {
@@ -297,7 +298,7 @@ void MainWindow::buildHelpMenu() {
             w = new HelpWindow(QStringLiteral(":/help"), this);
             w->setWindowFlag(Qt::Window);
         }
-        w->open(QStringLiteral("index"));
+        w->open(helpTopic());
     });
     help->addSeparator();
     addTo(help, tr("&About QKOV Studio"), "about", QKeySequence(Qt::CTRL | Qt::Key_F1), {}, [this] {

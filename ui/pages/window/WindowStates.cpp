@@ -151,6 +151,20 @@ void MainWindow::refreshState() {
     }
 }
 
+QString MainWindow::helpTopic() const {
+    if (m_document->message().severity == Message::Severity::error) {
+        return QStringLiteral("troubleshooting");
+    }
+    if (m_stack->currentWidget() != m_tabs) {
+        return QStringLiteral("tutorial");
+    }
+    const QString page = m_tabs->currentWidget()->objectName();
+    return page == QLatin1String("comparePage") ? QStringLiteral("normalizations")
+           : page == QLatin1String("dataPage")  ? QStringLiteral("formats")
+           : page == QLatin1String("checksPage") ? QStringLiteral("metric")
+                                                 : QStringLiteral("tutorial");
+}
+
 QString MainWindow::commandText() const {
     const auto scores = m_document->scores();
     if (!scores) {
