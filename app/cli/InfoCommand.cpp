@@ -107,7 +107,7 @@ void infoOfDump(const Session& session, const Options& o) {
 void infoOfResults(const Session& session, const Options& o) {
     const auto scores = results::openResults(o.file);
     const engine::ScoreHeader& h = scores->header();
-    session.print(describeScores(*scores, 10));
+    session.print(describeScores(*scores, 0));
     session.print("\n" + h.dumpName + " · written by " + h.createdBy + " · " + h.createdAt + "\n");
     for (const std::string& note : h.notes) {
         session.print("note: " + note + "\n");

@@ -54,7 +54,7 @@ inline bool lowIsConflict(engine::Variant v) {
 /// `compute --json`. NaN is null.
 nlohmann::json toJson(const engine::Scores& scores, std::size_t top);
 /// How toJson's value is written: strings that are not UTF-8 (ids from strangers) are mended.
-std::string jsonText(const nlohmann::json& value, int indent = 1);
+std::string jsonText(const nlohmann::json& value, int indent = -1);
 
 // Exports are atomic, and quoted as RFC 4180 says; missing numbers are NaN.
 // @throws InputError, Cancelled (with a job)

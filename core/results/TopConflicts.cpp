@@ -72,6 +72,9 @@ class Best {
 std::vector<Conflict> topConflicts(const Scores& scores, const std::vector<Block>& blocks,
                                    std::size_t count, std::optional<Cell> cell, Job* job) {
     const ScoreHeader& h = scores.header();
+    if (count == 0) {
+        return {}; // without reading what may be hundreds of megabytes
+    }
     Best best(count, lowIsConflict(h.request.variant));
     for (const Block block : blocks) {
         if (cell && cell->block != block) {
