@@ -142,7 +142,7 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     const LabelSizes rowSizes = measure(data.rowLabels, data.rows, metrics);
     const LabelSizes columnSizes = measure(data.columnLabels, data.columns, metrics);
 
-    l.rowLabelWidth = std::min(rowSizes.widest, bounds.width() * 0.25);
+    l.rowLabelWidth = std::min(rowSizes.widest, bounds.width() * 0.3);
     l.bandSize = line; // with the group's name in it
     const double rowBands = data.rowBands.empty() ? 0 : l.bandSize + gap / 2;
     const double columnBands = data.columnBands.empty() ? 0 : l.bandSize + gap / 2;

@@ -377,7 +377,7 @@ void paintLabels(QPainter& painter, const HeatmapData& data, const HeatmapLayout
                 QRectF(l.rowLabelRight - l.rowLabelWidth, y - metrics.height() / 2, l.rowLabelWidth,
                        metrics.height()),
                 Qt::AlignRight | Qt::AlignVCenter,
-                metrics.elidedText(data.rowLabel(row), Qt::ElideRight, l.rowLabelWidth + 0.5 * u));
+                metrics.elidedText(data.rowLabel(row), Qt::ElideMiddle, l.rowLabelWidth + 0.5 * u));
         }
     }
     for (int column = (v.firstColumn + l.columnStep - 1) / l.columnStep * l.columnStep;
@@ -391,7 +391,7 @@ void paintLabels(QPainter& painter, const HeatmapData& data, const HeatmapLayout
                         QRectF(x - metrics.height() / 2, l.columnLabelTop, metrics.height(),
                                l.columnLabelHeight),
                         Qt::AlignRight | Qt::AlignVCenter,
-                        metrics.elidedText(data.columnLabel(column), Qt::ElideRight,
+                        metrics.elidedText(data.columnLabel(column), Qt::ElideMiddle,
                                            l.columnLabelHeight + 0.5 * u));
         } else {
             const QString text = data.columnLabel(column);

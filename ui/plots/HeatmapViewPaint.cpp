@@ -106,7 +106,7 @@ void HeatmapView::Private::paintCrosshair(QPainter& painter) {
         painter.setPen(style.palette->text);
         painter.drawText(r, Qt::AlignCenter, text);
     };
-    const QString rowText = metrics.elidedText(data.rowLabel(crosshair->row), Qt::ElideRight,
+    const QString rowText = metrics.elidedText(data.rowLabel(crosshair->row), Qt::ElideMiddle,
                                                layout.rowLabelWidth + 0.5);
     const double rowWidth = metrics.horizontalAdvance(rowText) + 6;
     pill({layout.rowLabelRight + 3 - rowWidth, c.y() - metrics.height() / 2, rowWidth,

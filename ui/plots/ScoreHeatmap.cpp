@@ -6,6 +6,7 @@
 #include <QCoreApplication>
 
 #include <limits>
+#include <set>
 
 namespace qkov::ui {
 
@@ -31,7 +32,13 @@ std::vector<HeatmapData::Bracket> groupBands(const std::vector<dump::SampleInfo>
             bands.back().last = static_cast<int>(n);
         }
     }
-    return several ? bands : std::vector<HeatmapData::Bracket>{};
+    // Strips say something where groups lie together; in a mixed order they would only flicker.
+    std::set<QString> groups;
+    for (const auto& band : bands) {
+        groups.insert(band.label);
+    }
+    const bool together = bands.size() <= 3 * groups.size();
+    return several && together ? bands : std::vector<HeatmapData::Bracket>{};
 }
 
 QStringList ids(const std::vector<dump::SampleInfo>& samples,

@@ -90,6 +90,15 @@ void TestScoreMaps::pairMapIsOrdered() {
     QCOMPARE(d.rowBands[0].label, QStringLiteral("second"));
     // Columns 0 | 2 4 | 1 | 3 by group.
     QCOMPARE(d.columnBands.size(), 4u);
+    // Groups that alternate all along get no strips.
+    const auto many = formulaScores({.nA = 16});
+    std::vector<std::size_t> mixed;
+    for (std::size_t n = 0; n < 8; ++n) {
+        mixed.push_back(n);
+        mixed.push_back(n + 8);
+    }
+    QVERIFY(pairHeatmap(*many, Block::V, 1, 3, mixed).rowBands.empty());
+    QCOMPARE(pairHeatmap(*many, Block::V, 1, 3).rowBands.size(), 2u);
 }
 
 void TestScoreMaps::labels() {
