@@ -127,6 +127,11 @@ class Backend {
     virtual std::string description() const = 0;
     /// Bytes of tile data (as loaded) that may live at once, given what the user allows.
     virtual std::int64_t tileBytes(std::int64_t memoryBudget) const = 0;
+    /// A tile's size that is large enough for efficient reads and products, and small enough for
+    /// the reader to keep ahead and for results to appear early.
+    virtual std::int64_t comfortableTileBytes() const { return std::int64_t(64) << 20; }
+    /// True when factored data stays factored once loaded: then a tile takes what its factors take.
+    virtual bool keepsFactors() const { return false; }
     /// Bytes that factored data of this size takes once loaded.
     virtual std::int64_t factorTileBytes(const FactorData& data) const = 0;
 

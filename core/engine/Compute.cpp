@@ -110,7 +110,7 @@ Excluded Computation::scan() {
     Excluded found;
     Loader loader(m_context, m_bundles, m_job);
     RunContext run = runContext(loader);
-    const Plan plan = makePlan(m_context, m_bundles, tileBudget(m_context, m_backend));
+    const Plan plan = makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend));
     startProgress(plan, 0, 0.2, 1);
     for (const Group& group : plan.groups) {
         scanGroup(run, group, found, m_context.notes);
@@ -126,7 +126,8 @@ void Computation::run(std::int64_t shrink) {
     }
     Loader loader(m_context, m_bundles, m_job);
     RunContext run = runContext(loader);
-    const Plan plan = makePlan(m_context, m_bundles, tileBudget(m_context, m_backend) / shrink);
+    const Plan plan =
+        makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend) / shrink);
     startProgress(plan, m_context.request.nonFinite == NonFinite::skip ? 0.2 : 0.0, 1.0,
                   passCount(m_context));
     std::vector<UnitState> states;

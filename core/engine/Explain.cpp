@@ -69,7 +69,7 @@ Explanation explain(const GradientSource& source, const ScoreRequest& request,
     const std::vector<Bundle> bundles = makeBundles(context);
     const std::unique_ptr<Backend> backend =
         makeBackend(request.device, request.threads, request.precision);
-    const Plan plan = makePlan(context, bundles, tileBudget(context, *backend));
+    const Plan plan = makePlan(context, bundles, *backend, tileBudget(context, *backend));
 
     Explanation e;
     e.device = backend->description();

@@ -14,7 +14,9 @@ std::int64_t sampleCount(const Context& c, std::size_t task, const Need& need) {
 }
 
 /// Bytes that one parameter takes in a tile of this shape, all samples and quantities.
-std::int64_t bytesPerNumber(const Context& c, const BundleParameter& p, const dump::Region& shape) {
+/// @param keepsFactors factored gradients are not rebuilt as a whole
+std::int64_t numberBytes(const Context& c, const BundleParameter& p, const dump::Region& shape,
+                         bool keepsFactors) {
     const Needs needs = needsOf(c, p);
     std::int64_t bytes = 0;
     for (std::size_t t = 0; t < 2; ++t) {
@@ -25,9 +27,13 @@ std::int64_t bytesPerNumber(const Context& c, const BundleParameter& p, const du
             const dump::TaskInfo& task = *c.tasks[t].task;
             const dump::ParameterEntry& entry = *p.entries[t];
             const DType type = c.source->nativeType(task, entry, static_cast<Quantity>(q));
-            bytes += sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
-            if (static_cast<Quantity>(q) == Quantity::gradients &&
-                c.source->hasFactors(task, entry)) {
+            const bool factored = static_cast<Quantity>(q) == Quantity::gradients &&
+                                  c.source->hasFactors(task, entry);
+            if (!factored || !keepsFactors) {
+                bytes +=
+                    sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
+            }
+            if (factored) {
                 // The factors stay beside what is rebuilt from them.
                 const auto lengths = c.source->factorLengths(task, entry);
                 std::int64_t tokens = 0;
@@ -130,11 +136,14 @@ Needs needsOf(const Context& c, const BundleParameter& p) {
     return needs;
 }
 
-Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, std::int64_t tileBudget) {
+Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backend& backend,
+              std::int64_t tileBudget) {
     Plan plan;
-    // Large enough for efficient reads and products, small enough for the reader to keep ahead and
-    // for results to appear early.
-    constexpr std::int64_t comfortable = std::int64_t(64) << 20;
+    const std::int64_t comfortable = backend.comfortableTileBytes();
+    const auto bytesPerNumber = [&](const Context& context, const BundleParameter& parameter,
+                                    const dump::Region& shape) {
+        return numberBytes(context, parameter, shape, backend.keepsFactors());
+    };
     const std::int64_t half = std::max<std::int64_t>(tileBudget / 2, 1);
     plan.passes = c.profile() ? 3 : 2;
     for (std::size_t b = 0; b < bundles.size(); ++b) {

@@ -46,7 +46,8 @@ struct Plan {
     int passes = 1;             ///< over groups that are not resident
 };
 /// @param tileBudget bytes of tiles that may live at once
-Plan makePlan(const Context& context, const std::vector<Bundle>& bundles, std::int64_t tileBudget);
+Plan makePlan(const Context& context, const std::vector<Bundle>& bundles, const Backend& backend,
+              std::int64_t tileBudget);
 
 /// Raw memory that is used again and again: fresh pages cost as much as the scoring.
 class BufferPool {

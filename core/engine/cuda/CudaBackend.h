@@ -116,6 +116,10 @@ class CudaBackend final : public Backend {
     ~CudaBackend() override;
     std::string description() const override { return m_description; }
     std::int64_t tileBytes(std::int64_t memoryBudget) const override;
+    /// Launches and copies cost the same for small tiles; and rows of a factored matrix share the
+    /// factors of its columns.
+    std::int64_t comfortableTileBytes() const override { return std::int64_t(512) << 20; }
+    bool keepsFactors() const override { return true; }
     std::int64_t factorTileBytes(const FactorData& data) const override;
     std::unique_ptr<Tile> load(const DenseData& data, const Job& job) override;
     std::unique_ptr<Tile> load(const FactorData& data, const Job& job) override;
