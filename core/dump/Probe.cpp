@@ -57,9 +57,12 @@ void send(int fd, const std::string& reply) {
 
 [[noreturn]] void runChild(int fd, rlim_t memory, rlim_t seconds,
                            const std::function<void()>& body) {
-    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGXCPU, SIGTERM, SIGINT}) {
+    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGXCPU, SIGTERM}) {
         ::signal(signal, SIG_DFL);
     }
+    // Ctrl-C goes to the whole group: the parent cancels, and must not take the child's end for
+    // damage.
+    ::signal(SIGINT, SIG_IGN);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, seconds);
     if (memory > 0) {
