@@ -3,6 +3,9 @@
 #include "collect/Decoder.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace qkov::collect {
 namespace {
@@ -36,6 +39,17 @@ std::string forLayer(const std::string& pattern, std::int64_t layer) {
                : pattern.substr(0, at) + std::to_string(layer) + pattern.substr(at + 3);
 }
 
+/// Gives mapped pages back that have been read: the checkpoint need not stay in memory beside its
+/// copy. They are read again from the file if anyone asks.
+void releasePages(const std::byte* data, std::size_t bytes) {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
+    const auto end = (reinterpret_cast<std::uintptr_t>(data) + bytes) / page * page;
+    if (end > begin) {
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+}
+
 } // namespace
 
 class WeightLoader {
@@ -66,6 +80,7 @@ class WeightLoader {
         const at::Tensor view = at::from_blob(const_cast<std::byte*>(entry.data), entry.shape,
                                               at::TensorOptions(scalarType(entry.dtype)));
         at::Tensor copy = view.to(m_decoder.m_device, m_decoder.m_compute, false, true);
+        releasePages(entry.data, entry.bytes);
         m_decoder.m_bytes += static_cast<std::uint64_t>(copy.numel() * copy.element_size());
         return copy;
     }

@@ -73,6 +73,10 @@ SpooledBatch::~SpooledBatch() {
     }
 }
 
+void SpooledBatch::release() const {
+    ::madvise(m_map, m_mapBytes, MADV_DONTNEED);
+}
+
 Spool::Spool(const std::filesystem::path& dump, const std::string& fingerprint, bool resume)
     : m_folder(dump.string() + ".partial") {
     std::error_code error;
@@ -206,6 +210,7 @@ SpooledBatch Spool::open(std::size_t task, std::size_t batch) const {
         header.checksum) {
         damaged();
     }
+    result.release(); // the checksum has touched all of it
     return result;
 }
 

@@ -22,6 +22,8 @@ class SpooledBatch {
     const std::vector<double>& losses() const { return m_losses; }
     const std::byte* payload() const { return m_payload; }
     std::size_t payloadBytes() const { return m_payloadBytes; }
+    /// Gives the pages read so far back to the system; reading again is always possible.
+    void release() const;
 
   private:
     friend class Spool;

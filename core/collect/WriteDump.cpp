@@ -127,6 +127,9 @@ class TaskWriter {
         if (!parameter.bias.empty()) {
             writeBias(p, wantFisher);
         }
+        for (const Stored& stored : m_stored) {
+            stored.batch.release();
+        }
     }
 
   private:
