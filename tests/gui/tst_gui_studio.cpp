@@ -32,6 +32,7 @@
 #include <QPushButton>
 #include <QSettings>
 #include <QSignalSpy>
+#include <QStandardPaths>
 #include <QTableView>
 #include <QTest>
 #include <QToolButton>
@@ -58,6 +59,7 @@ class TestStudio : public QObject {
 
   private slots:
     void initTestCase() {
+        QStandardPaths::setTestModeEnabled(true);
         m_settings = std::make_unique<QTemporaryDir>();
         QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, m_settings->path());
         QSettings::setPath(QSettings::IniFormat, QSettings::UserScope, m_settings->path());
@@ -322,6 +324,16 @@ class TestStudio : public QObject {
         QVERIFY(m_window->document()->canCompute());
         m_window->document()->compute();
         QTRY_VERIFY_WITH_TIMEOUT(m_window->document()->scores() && m_window->document()->scores()->complete(), 60000);
+    }
+
+    void theDemoComputesByItself() {
+        auto* button = m_window->findChild<QPushButton*>(QStringLiteral("startOpenDemo"));
+        QVERIFY(button->isVisible());
+        QTest::mouseClick(button, Qt::LeftButton);
+        QCOMPARE(m_window->document()->state(), Document::State::collecting);
+        QVERIFY(m_window->jobBar()->running());
+        QTRY_VERIFY_WITH_TIMEOUT(m_window->document()->scores() && m_window->document()->scores()->complete(), 120000);
+        QVERIFY(m_window->overview()->headlineText().contains(QStringLiteral("most conflicted block")));
     }
 
     void themesSwitch() {

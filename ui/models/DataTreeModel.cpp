@@ -247,7 +247,9 @@ void DataTreeModel::addTasks(Node& root) {
     Node& tasks = root.add(tr("Tasks"), count(static_cast<std::int64_t>(lines.size())));
     tasks.icon = QStringLiteral("task");
     for (const Line& l : lines) {
-        Node& t = tasks.add(l.name, tr("%1 samples").arg(count(static_cast<std::int64_t>(l.samples->size()))), Task);
+        const QString samples = count(static_cast<std::int64_t>(l.samples->size()));
+        Node& t = tasks.add(l.name, samples, Task);
+        t.toolTip = tr("%1: %2 samples").arg(l.name, samples);
         t.link = l.name;
         std::int64_t tokens = 0;
         double loss = 0;
@@ -326,7 +328,7 @@ void DataTreeModel::addTypes(Node& root) {
         if (!glyph.isNull()) {
             name += QLatin1Char(' ') + QString(glyph);
         }
-        n.add(name, heads == 1 ? tr("1 head") : tr("%1 heads").arg(count(heads)));
+        n.add(name, count(heads)).toolTip = heads == 1 ? tr("1 head") : tr("%1 heads").arg(count(heads));
     }
 }
 

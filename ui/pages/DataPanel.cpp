@@ -82,6 +82,7 @@ DataPanel::DataPanel(Document* document, QWidget* parent)
     m_tree->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_tree->setFrameShape(QFrame::NoFrame);
     m_tree->header()->setStretchLastSection(true);
+    m_tree->header()->setMinimumSectionSize(24);
     m_tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
     m_tree->setTextElideMode(Qt::ElideRight);
     auto* column = new QVBoxLayout(this);

@@ -194,7 +194,7 @@ void MainWindow::buildDocks() {
     };
     m_dataPanel = new DataPanel(m_document, this);
     m_selectionPanel = new SelectionPanel(m_document, m_values, m_pairs, this);
-    m_dataPanel->setMinimumWidth(150);
+    m_dataPanel->setMinimumWidth(200);
     m_selectionPanel->setMinimumWidth(300);
     connect(m_dataPanel, &DataPanel::parameterActivated, this, [this](const QString& name) {
         m_tabs->setCurrentWidget(m_dataPage);
