@@ -48,7 +48,7 @@ class Computation {
 
   private:
     RunContext runContext(Loader& loader);
-    void startProgress(const Plan& plan, double begin, double end, int passes);
+    void startProgress(const Plan& plan, double begin, double end, bool scanning);
     void finishUnits(RunContext& run, const Bundle& bundle, const std::vector<std::size_t>& units,
                      std::vector<UnitState>& states);
     void finishBundle(std::size_t bundle);
@@ -95,15 +95,15 @@ RunContext Computation::runContext(Loader& loader) {
     return run;
 }
 
-void Computation::startProgress(const Plan& plan, double begin, double end, int passes) {
+void Computation::startProgress(const Plan& plan, double begin, double end, bool scanning) {
     m_work = 1;
     m_done = 0;
     for (const Group& g : plan.groups) {
         for (const TileSpec& t : g.tiles) {
-            m_work += static_cast<double>(t.region.count()) * passes;
+            m_work += static_cast<double>(t.region.count()) * (scanning ? 1 : g.passes);
         }
     }
-    m_job.stage(passes == 1 ? "Looking for NaN and infinity" : "Scoring", begin, end);
+    m_job.stage(scanning ? "Looking for NaN and infinity" : "Scoring", begin, end);
 }
 
 Excluded Computation::scan() {
@@ -111,7 +111,7 @@ Excluded Computation::scan() {
     Loader loader(m_context, m_bundles, m_job);
     RunContext run = runContext(loader);
     const Plan plan = makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend));
-    startProgress(plan, 0, 0.2, 1);
+    startProgress(plan, 0, 0.2, true);
     for (const Group& group : plan.groups) {
         scanGroup(run, group, found, m_context.notes);
     }
@@ -128,8 +128,7 @@ void Computation::run(std::int64_t shrink) {
     RunContext run = runContext(loader);
     const Plan plan =
         makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend) / shrink);
-    startProgress(plan, m_context.request.nonFinite == NonFinite::skip ? 0.2 : 0.0, 1.0,
-                  passCount(m_context));
+    startProgress(plan, m_context.request.nonFinite == NonFinite::skip ? 0.2 : 0.0, 1.0, false);
     std::vector<UnitState> states;
     for (std::size_t g = 0; g < plan.groups.size(); ++g) {
         const Group& group = plan.groups[g];

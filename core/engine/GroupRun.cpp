@@ -700,10 +700,6 @@ void GroupRun::run(const std::function<void()>& readAhead) {
 
 } // namespace
 
-int passCount(const Context& context) {
-    return context.profile() ? 3 : 2;
-}
-
 void runGroup(RunContext& run, const Group& group, std::vector<UnitState>& states,
               const std::function<void()>& readAhead) {
     GroupRun(run, group, states).run(readAhead);

@@ -44,8 +44,6 @@ struct RunContext {
 /// @throws InputError for NaN or infinity, Cancelled, OutOfTileMemory
 void runGroup(RunContext& run, const Group& group, std::vector<UnitState>& states,
               const std::function<void()>& readAhead);
-/// Passes over the tiles that runGroup makes and reports: for progress.
-int passCount(const Context& context);
 
 /// Finds samples with NaN or infinity in the group's tiles.
 void scanGroup(RunContext& run, const Group& group, Excluded& found,

@@ -13,12 +13,16 @@ std::int64_t sampleCount(const Context& c, std::size_t task, const Need& need) {
     return static_cast<std::int64_t>(need.all ? t.all.size() : t.selected.size());
 }
 
-/// Bytes that one parameter takes in a tile of this shape, all samples and quantities.
+/// What one parameter takes in a tile of this shape, all samples and quantities.
+struct Bytes {
+    std::int64_t held = 0; ///< in memory
+    double read = 0;       ///< from the source
+};
 /// @param keepsFactors factored gradients are not rebuilt as a whole
-std::int64_t numberBytes(const Context& c, const BundleParameter& p, const dump::Region& shape,
-                         bool keepsFactors) {
+Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region& shape,
+                  bool keepsFactors) {
     const Needs needs = needsOf(c, p);
-    std::int64_t bytes = 0;
+    Bytes bytes;
     for (std::size_t t = 0; t < 2; ++t) {
         for (std::size_t q = 0; q < 2; ++q) {
             if (!needs[t][q].used) {
@@ -29,9 +33,10 @@ std::int64_t numberBytes(const Context& c, const BundleParameter& p, const dump:
             const DType type = c.source->nativeType(task, entry, static_cast<Quantity>(q));
             const bool factored = static_cast<Quantity>(q) == Quantity::gradients &&
                                   c.source->hasFactors(task, entry);
+            const std::int64_t dense =
+                sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
             if (!factored || !keepsFactors) {
-                bytes +=
-                    sampleCount(c, t, needs[t][q]) * static_cast<std::int64_t>(dtypeSize(type));
+                bytes.held += dense;
             }
             if (factored) {
                 // The factors stay beside what is rebuilt from them.
@@ -44,11 +49,33 @@ std::int64_t numberBytes(const Context& c, const BundleParameter& p, const dump:
                 const auto types = c.source->factorTypes(task, entry);
                 const auto width =
                     static_cast<std::int64_t>(std::max(dtypeSize(types[0]), dtypeSize(types[1])));
-                bytes += tokens * (shape.rows + shape.columns) * width / shape.count() + 1;
+                const double factors =
+                    double(tokens * (shape.rows + shape.columns) * width) / double(shape.count());
+                bytes.held += static_cast<std::int64_t>(factors) + 1;
+                bytes.read += factors;
+            } else {
+                bytes.read += double(dense);
             }
         }
     }
-    return std::max<std::int64_t>(bytes, 1);
+    bytes.held = std::max<std::int64_t>(bytes.held, 1);
+    return bytes;
+}
+
+/// Sums (profile), Fisher where it is computed, products. Tiles that stay are loaded in a pass of
+/// their own when nothing else does it.
+int passesOver(const Context& c, const Bundle& bundle, bool resident) {
+    if (c.profile()) {
+        return 3;
+    }
+    for (const BundleParameter& p : bundle.parameters) {
+        for (const auto& task : needsOf(c, p)) {
+            if (task[0].all || task[1].all) {
+                return 2;
+            }
+        }
+    }
+    return resident ? 2 : 1;
 }
 
 bool wholeRows(const Bundle& bundle) {
@@ -145,11 +172,10 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
         return numberBytes(context, parameter, shape, backend.keepsFactors());
     };
     const std::int64_t half = std::max<std::int64_t>(tileBudget / 2, 1);
-    plan.passes = c.profile() ? 3 : 2;
     for (std::size_t b = 0; b < bundles.size(); ++b) {
         const Bundle& bundle = bundles[b];
         const dump::Region& typical = bundle.units.front().parts[0].rect;
-        const std::int64_t bytes = bytesPerNumber(c, bundle.parameters[0], typical);
+        const std::int64_t bytes = bytesPerNumber(c, bundle.parameters[0], typical).held;
         // What a slice takes beside its tiles: sums of all pairs, the slice's own and the running
         // ones; its Fisher and weights.
         const auto modes = static_cast<std::int64_t>(c.modes.size());
@@ -161,9 +187,12 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
             g.bundle = b;
             g.units = std::move(units);
             std::int64_t total = 0;
+            double read = 0;
             for (std::size_t p = 0; p < bundle.parameters.size(); ++p) {
                 for (const dump::Region& r : regionsOf(bundle, g.units, p)) {
-                    total += r.count() * bytesPerNumber(c, bundle.parameters[p], r);
+                    const Bytes each = bytesPerNumber(c, bundle.parameters[p], r);
+                    total += r.count() * each.held;
+                    read += double(r.count()) * each.read;
                 }
             }
             g.bytes = total;
@@ -171,11 +200,12 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
             for (std::size_t p = 0; p < bundle.parameters.size(); ++p) {
                 for (const dump::Region& r : regionsOf(bundle, g.units, p)) {
                     const std::int64_t numbers = (g.resident ? comfortable : half) /
-                                                 bytesPerNumber(c, bundle.parameters[p], r);
+                                                 bytesPerNumber(c, bundle.parameters[p], r).held;
                     addTiles({r}, p, std::max<std::int64_t>(1, numbers), g.tiles);
                 }
             }
-            plan.readBytes += total * (g.resident ? 1 : plan.passes);
+            g.passes = passesOver(c, bundle, g.resident);
+            plan.readBytes += static_cast<std::int64_t>(read) * (g.resident ? 1 : g.passes);
             plan.groups.push_back(std::move(g));
         };
         std::vector<std::size_t> order(bundle.units.size());

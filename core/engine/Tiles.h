@@ -35,6 +35,7 @@ struct Group {
     std::vector<std::size_t> units;
     std::vector<TileSpec> tiles;
     bool resident = true;
+    int passes = 2;         ///< over its tiles, the last one for the products
     std::int64_t bytes = 0; ///< of all its tiles
 };
 
