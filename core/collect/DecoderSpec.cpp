@@ -83,7 +83,8 @@ void setRotary(DecoderSpec& spec, const ConfigReader& config, std::int64_t dim, 
     }
     const auto original = static_cast<double>(r.originalMaxPositions);
     const double stretched = static_cast<double>(spec.maxPositions) / original;
-    if (type == "longrope" || type == "su") {
+    // Phi-3's first configs call the same thing "su" or "yarn".
+    if (type == "longrope" || type == "su" || scaling.has("short_factor")) {
         r.scaling = RotaryScaling::longrope;
         r.shortFactors = scaling.numbers("short_factor", static_cast<std::size_t>(dim / 2));
         r.longFactors = scaling.numbers("long_factor", static_cast<std::size_t>(dim / 2));
