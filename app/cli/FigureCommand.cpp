@@ -77,6 +77,16 @@ void addFigure(CLI::App& app, Session& session) {
     flag("--no-marks", o->noMarks, "No head-type marks");
     flag("--no-letters", o->noLetters, "No panel letters");
     flag("--no-legend", o->noLegend, "No legend");
+    flag("--legend-above", o->legendAbove, "Legend above the panels");
+    flag("--decimal-comma", o->decimalComma, "0,5 instead of 0.5");
+    command->add_option("--tick-density", o->tickDensity, "Fewer or more ticks than usual")
+        ->check(CLI::Range(0.05, 5.0))
+        ->type_name("X")
+        ->capture_default_str()
+        ->group(look);
+    text("--row-title", o->rowTitle, "Instead of Layer", "TEXT", look);
+    text("--column-title", o->columnTitle, "Instead of Head", "TEXT", look);
+    text("--value-label", o->valueLabel, "Beside the colour bar", "TEXT", look);
     text("--title", o->title, "Above the panels", "TEXT", look);
     command->add_option("--dpi", o->dpi, "Of a png")
         ->check(CLI::Range(30, 2400))

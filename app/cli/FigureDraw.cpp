@@ -74,6 +74,12 @@ ui::FigureOptions figureOptions(const FigureCommandOptions& o) {
     f.annotate = o.annotate;
     f.marks = !o.noMarks;
     f.legend = !o.noLegend;
+    f.legendAbove = o.legendAbove;
+    f.decimalComma = o.decimalComma;
+    f.tickDensity = o.tickDensity;
+    f.rowTitle = qt(o.rowTitle);
+    f.columnTitle = qt(o.columnTitle);
+    f.valueLabel = qt(o.valueLabel);
     f.title = qt(o.title);
     f.dpi = o.dpi;
     f.command = QStringLiteral("qkov figure %1 --kind %2")

@@ -31,6 +31,12 @@ struct FigureCommandOptions {
     bool noMarks = false;
     bool noLetters = false;
     bool noLegend = false;
+    bool legendAbove = false;
+    bool decimalComma = false;
+    double tickDensity = 1;
+    std::string rowTitle;
+    std::string columnTitle;
+    std::string valueLabel;
     std::string title;
     int dpi = 300;
 };

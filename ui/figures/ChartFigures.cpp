@@ -29,7 +29,7 @@ FigureSpec barsFigure(const engine::Scores& scores, const FigureOptions& options
     s.yLabel = s.valueLabel;
     s.caption = tr("%1 per block, over its cells (each kv slice once)").arg(s.valueLabel) +
                 (intervals ? tr("; bars: 95% intervals. ") : QStringLiteral(". ")) + conditions(h);
-    finish(s);
+    finish(s, options);
     return s;
 }
 
@@ -43,7 +43,7 @@ FigureSpec volcanoFigure(std::vector<FigurePoint> points, double alpha, const QS
     s.yLabel = QStringLiteral("−log₁₀ q");
     s.caption =
         tr("Effect and significance of every cell; filled: q ≤ %1.").arg(q(formatNumber(alpha)));
-    finish(s);
+    finish(s, options);
     return s;
 }
 
@@ -56,7 +56,7 @@ FigureSpec nullFigure(std::vector<double> nullValues, double observed, const QSt
     s.observed = observed;
     s.xLabel = label;
     s.yLabel = tr("Permutations");
-    finish(s);
+    finish(s, options);
     return s;
 }
 

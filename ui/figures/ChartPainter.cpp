@@ -49,7 +49,10 @@ class Axes {
         const double u = style.unit;
         const QFontMetricsF metrics(style.font);
         const double line = metrics.height();
-        const AxisTicks ty = axisTicks(y.low, y.high, 5);
+        const auto wanted = [&](int usual) {
+            return std::max(2, static_cast<int>(std::lround(usual * style.tickDensity)));
+        };
+        const AxisTicks ty = axisTicks(y.low, y.high, wanted(5));
         double widest = 0;
         for (const QString& text : ty.texts) {
             widest = std::max(widest, metrics.horizontalAdvance(text));
@@ -71,20 +74,22 @@ class Axes {
             painter.drawLine(QPointF(plot.left() - 3 * u, at), QPointF(plot.left(), at));
             painter.setPen(style.palette->mutedText);
             painter.drawText(QRectF(plot.left() - 5 * u - widest, at - line / 2, widest, line),
-                             Qt::AlignRight | Qt::AlignVCenter, ty.texts[qsizetype(n)]);
+                             Qt::AlignRight | Qt::AlignVCenter,
+                             style.localized(ty.texts[qsizetype(n)]));
         }
         if (!power.isEmpty()) {
             painter.drawText(QPointF(plot.left(), plot.top() - 3 * u), power);
         }
         if (xTicks) {
-            const AxisTicks tx = axisTicks(x.low, x.high, 6);
+            const AxisTicks tx = axisTicks(x.low, x.high, wanted(6));
             for (std::size_t n = 0; n < tx.values.size(); ++n) {
                 const double at = this->x(tx.values[n]);
                 painter.setPen(pen);
                 painter.drawLine(QPointF(at, plot.bottom()), QPointF(at, plot.bottom() + 3 * u));
                 painter.setPen(style.palette->mutedText);
                 painter.drawText(QRectF(at - 40 * u, plot.bottom() + 4 * u, 80 * u, line),
-                                 Qt::AlignHCenter | Qt::AlignTop, tx.texts[qsizetype(n)]);
+                                 Qt::AlignHCenter | Qt::AlignTop,
+                                 style.localized(tx.texts[qsizetype(n)]));
             }
             const QString xp = powerOfTen(tx.exponent);
             if (!xp.isEmpty()) {
@@ -293,7 +298,8 @@ void paintNull(QPainter& painter, const FigureSpec& spec, const QRectF& area,
         painter.setPen(style.palette->text);
         const QFontMetricsF metrics(style.font);
         const QString text =
-            tr("observed %1").arg(QString::fromStdString(formatNumber(spec.observed)));
+            tr("observed %1")
+                .arg(style.localized(QString::fromStdString(formatNumber(spec.observed))));
         const double width = metrics.horizontalAdvance(text);
         const bool right = at + 3 * u + width <= axes.plot.right();
         painter.drawText(QRectF(right ? at + 3 * u : at - 3 * u - width, axes.plot.top(), width,

@@ -27,6 +27,9 @@ FigureSpec base(FigureKind kind, const FigureOptions& o, double width) {
     s.annotationDigits = o.annotationDigits;
     s.marks = o.marks;
     s.legend = o.legend;
+    s.legendAbove = o.legendAbove;
+    s.tickDensity = o.tickDensity;
+    s.decimalComma = o.decimalComma;
     s.title = o.title;
     s.command = o.command;
     s.dpi = o.dpi;
@@ -48,7 +51,18 @@ FigureSpec base(FigureKind kind, const FigureOptions& o, double width,
     return s;
 }
 
-void finish(FigureSpec& s) {
+void finish(FigureSpec& s, const FigureOptions& o) {
+    for (HeatmapData& d : s.panels) {
+        if (!o.rowTitle.isEmpty()) {
+            d.rowTitle = o.rowTitle;
+        }
+        if (!o.columnTitle.isEmpty()) {
+            d.columnTitle = o.columnTitle;
+        }
+    }
+    if (!o.valueLabel.isEmpty()) {
+        s.valueLabel = o.valueLabel;
+    }
     if (s.inches.height() <= 0) {
         fitHeight(s);
     }

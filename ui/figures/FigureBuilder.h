@@ -14,8 +14,8 @@ FigureSpec base(FigureKind kind, const FigureOptions& options, double width);
 /// The same, with what the scores say: source, label, signed colours.
 FigureSpec base(FigureKind kind, const FigureOptions& options, double width,
                 const engine::ScoreHeader& header);
-/// Fits the height where none is asked for.
-void finish(FigureSpec& spec);
+/// Texts of the options; fits the height where none is asked for.
+void finish(FigureSpec& spec, const FigureOptions& options);
 /// Model, tasks, n, variant, mode and Fisher, as sentences.
 QString conditions(const engine::ScoreHeader& header);
 

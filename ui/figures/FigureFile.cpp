@@ -295,6 +295,9 @@ QByteArray figureJson(const FigureSpec& s) {
              {"annotation_digits", s.annotationDigits},
              {"marks", s.marks},
              {"legend", s.legend},
+             {"legend_above", s.legendAbove},
+             {"tick_density", s.tickDensity},
+             {"decimal_comma", s.decimalComma},
              {"title", text(s.title)},
              {"value_label", text(s.valueLabel)},
              {"difference_label", text(s.differenceLabel)},
@@ -377,6 +380,9 @@ FigureSpec figureFromJson(const QByteArray& bytes, const std::filesystem::path& 
     s.annotationDigits = std::clamp(r.get("annotation_digits", 2), 1, 6);
     s.marks = r.get("marks", true);
     s.legend = r.get("legend", true);
+    s.legendAbove = r.get("legend_above", false);
+    s.tickDensity = std::clamp(r.get("tick_density", 1.0), 0.05, 5.0);
+    s.decimalComma = r.get("decimal_comma", false);
     s.title = r.string("title");
     s.valueLabel = r.string("value_label");
     s.differenceLabel = r.string("difference_label");

@@ -322,7 +322,11 @@ Page layoutPage(const FigureSpec& spec, const PlotStyle& style, double width, do
     for (int round = 0; round < 2; ++round) {
         QRectF inner = area;
         if (legendHeight > 0) {
-            inner.setBottom(inner.bottom() - legendHeight - 5 * u);
+            if (spec.legendAbove) {
+                inner.setTop(inner.top() + legendHeight + 5 * u);
+            } else {
+                inner.setBottom(inner.bottom() - legendHeight - 5 * u);
+            }
         }
         if (columns == 0) {
             const double usual = fit ? inner.width() * 0.9 : inner.height();
@@ -334,7 +338,8 @@ Page layoutPage(const FigureSpec& spec, const PlotStyle& style, double width, do
         legendHeight = paintLegend(nullptr, entries, body, style);
     }
     if (legendHeight > 0) {
-        p.legend = QRectF(p.grid.panels[0].plot.left(), p.grid.bottom + 4 * u,
+        p.legend = QRectF(p.grid.panels[0].plot.left(),
+                          spec.legendAbove ? area.top() : p.grid.bottom + 4 * u,
                           body.right() - p.grid.panels[0].plot.left(), legendHeight);
     }
     return p;
@@ -357,6 +362,8 @@ PlotStyle figureStyle(const FigureSpec& spec, double pixel) {
     style.font.setPixelSize(qRound(points * style.unit));
     style.titleFont = style.font;
     style.titleFont.setBold(true);
+    style.tickDensity = spec.tickDensity;
+    style.decimalComma = spec.decimalComma;
     return style;
 }
 

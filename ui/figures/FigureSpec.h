@@ -60,8 +60,11 @@ struct FigureSpec {
     bool layerZeroAtTop = true;
     bool annotate = false; ///< numbers in the cells, where they fit
     int annotationDigits = 2;
-    bool marks = true;  ///< head-type glyphs
-    bool legend = true; ///< below the panels, what glyphs, dots, hatching mean
+    bool marks = true;        ///< head-type glyphs
+    bool legend = true;       ///< what glyphs, dots, hatching mean
+    bool legendAbove = false; ///< above the panels, else below them
+    double tickDensity = 1;   ///< fewer (down to 0.05) or more ticks than usual
+    bool decimalComma = false;
     QString title;      ///< above the panels; empty: none
     QString valueLabel; ///< beside the colour bar
     QString differenceLabel;
@@ -96,7 +99,12 @@ struct FigureOptions {
     int annotationDigits = 2;
     bool marks = true;
     bool legend = true;
+    bool legendAbove = false;
+    double tickDensity = 1;
+    bool decimalComma = false;
+    QString rowTitle, columnTitle; ///< instead of "Layer" and "Head" (or the tasks)
     QString title;
+    QString valueLabel; ///< instead of what the scores say
     QString command;
     int dpi = 300;
 };

@@ -68,7 +68,7 @@ FigureSpec blocksFigure(const engine::Scores& scores, const FigureOptions& optio
     s.caption = tr("%1 for every layer and head of %2. ")
                     .arg(s.valueLabel, names.join(QStringLiteral(", "))) +
                 conditions(h) + maps(s);
-    finish(s);
+    finish(s, options);
     return s;
 }
 
@@ -83,7 +83,7 @@ FigureSpec heatmapFigure(const engine::Scores& scores, Block block, const Figure
     s.caption =
         tr("%1 for every layer and head of block %2. ").arg(s.valueLabel, s.panels[0].title) +
         conditions(h) + maps(s);
-    finish(s);
+    finish(s, options);
     return s;
 }
 
@@ -135,7 +135,7 @@ FigureSpec compareFigure(const engine::Scores& behavioral, const engine::Scores&
                     .arg(h.nB())
                     .arg(variant) +
                 maps(s);
-    finish(s);
+    finish(s, options);
     return s;
 }
 
@@ -162,7 +162,7 @@ FigureSpec pairsFigure(const engine::Scores& scores, Block block, std::size_t la
                              ? tr(", by group, the most conflicted samples first")
                              : QString()) +
                 conditions(h);
-    finish(s);
+    finish(s, options);
     return s;
 }
 
@@ -195,9 +195,8 @@ FigureSpec pairFigure(const engine::Scores& scores, std::size_t i, std::size_t j
     s.caption = tr("The pair %1 (%2) and %3 (%4) for every layer and head. ")
                     .arg(q(h.samplesA[i].id), q(h.taskA), q(h.samplesB[j].id), q(h.taskB)) +
                 conditions(h) + maps(s);
-    if (options.inches.value_or(QSizeF()).height() <= 0) {
-        fitHeight(s); // the label beside the bar may need another width
-    }
+    s.inches = options.inches.value_or(QSizeF(s.inches.width(), 0)); // with this label
+    finish(s, options);
     return s;
 }
 

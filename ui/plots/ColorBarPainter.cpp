@@ -141,7 +141,9 @@ ColorBarLayout layoutColorBar(const ColorScale& scale, const QString& label, con
     const double u = style.unit;
     const QFontMetricsF metrics(style.font);
     const double line = metrics.height();
-    const int wanted = std::clamp(static_cast<int>(bounds.height() / (line * 2.2)), 2, 6);
+    const int wanted =
+        std::clamp(static_cast<int>(bounds.height() / (line * 2.2)), 2,
+                   std::max(2, static_cast<int>(std::lround(6 * style.tickDensity))));
     const AxisTicks ticks = scale.linear > 0
                                 ? symlogTicks(scale.low, scale.high, scale.linear, wanted)
                                 : axisTicks(scale.low, scale.high, wanted, scale.log);
@@ -154,7 +156,7 @@ ColorBarLayout layoutColorBar(const ColorScale& scale, const QString& label, con
     for (std::size_t n = 0; n < ticks.values.size(); ++n) {
         const double p = scale.position(ticks.values[n]);
         if (p >= -1e-9 && p <= 1 + 1e-9) {
-            const QString& text = ticks.texts[static_cast<qsizetype>(n)];
+            const QString text = style.localized(ticks.texts[static_cast<qsizetype>(n)]);
             l.ticks.push_back({ticks.values[n], std::lerp(l.bar.bottom(), l.bar.top(), p), text});
             widest = std::max(widest, metrics.horizontalAdvance(text));
         }

@@ -167,11 +167,14 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
 
     // Labels of columns lie down where most of them fit so, else they stand.
     const double roughWidth = (bounds.width() - left - right) / l.range.width();
+    // More labels than fit can't be had; fewer can.
+    const double thin = 1 / std::clamp(style.tickDensity, 0.05, 1.0);
     const double horizontalStep = std::ceil((columnSizes.widest + 6 * u) / roughWidth);
     l.columnLabelsRotated = !columnSizes.numeric && horizontalStep > 1;
     const double longest = std::min(columnSizes.widest, bounds.height() * 0.25);
     l.columnLabelHeight = l.columnLabelsRotated ? longest : line;
-    l.columnStep = niceStep(l.columnLabelsRotated ? (line + u) / roughWidth : horizontalStep);
+    l.columnStep =
+        niceStep((l.columnLabelsRotated ? (line + u) / roughWidth : horizontalStep) * thin);
     const double bottom =
         columnBands + gap / 2 + l.columnLabelHeight + columnBrackets + columnTitle + u;
 
@@ -202,9 +205,9 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     const double spare = options.alignLeft ? 0 : (room.width() - size.width()) / 2;
     l.plot = QRectF(
         QPointF(snapped(room.left() + spare, style.pixel), snapped(room.top(), style.pixel)), size);
-    l.rowStep = niceStep((line * 0.95) / l.cellHeight);
+    l.rowStep = niceStep((line * 0.95) / l.cellHeight * thin);
     if (!l.columnLabelsRotated) {
-        l.columnStep = niceStep((columnSizes.widest + 6 * u) / l.cellWidth);
+        l.columnStep = niceStep((columnSizes.widest + 6 * u) / l.cellWidth * thin);
     }
     l.title = QRectF(l.plot.left(), bounds.top(), bounds.right() - l.plot.left(),
                      hasTitle ? titleHeight : 0);

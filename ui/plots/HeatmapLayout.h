@@ -23,6 +23,11 @@ struct PlotStyle {
     /// nothing is moved, and cells overlap so that no gap shows between them.
     double pixel = 1;
     bool vector() const { return pixel <= 0; }
+    double tickDensity = 1; ///< labels and ticks per length, as a multiple of the usual
+    bool decimalComma = false;
+    QString localized(QString number) const {
+        return decimalComma ? number.replace(u'.', u',') : number;
+    }
 
     /// For a widget: its font, its palette's colours, its pixels.
     static PlotStyle screen(const QWidget* widget);

@@ -159,8 +159,8 @@ void paintMarks(QPainter& painter, const HeatmapData& data, const ColorScale& sc
             const QColor ink = inkOn(cellBackground(data, scale, palette, row, column).rgb());
             const bool ok = data.state(row, column) == HeatmapData::State::ok;
             if (numbers && ok) {
-                const QString text = QString::fromStdString(
-                    formatNumber(data.value(row, column), options.annotationDigits));
+                const QString text = style.localized(QString::fromStdString(
+                    formatNumber(data.value(row, column), options.annotationDigits)));
                 if (metrics.horizontalAdvance(text) <= l.cellWidth - 1.5 * style.unit) {
                     painter.setPen(ink);
                     painter.drawText(r, Qt::AlignCenter, text);

@@ -99,6 +99,7 @@ class TestFigures : public QObject {
     void sizes();
     void screenAndPaperAgree();
     void panelsHaveOneSize();
+    void textsAreEditable();
 
   private:
     QTemporaryDir m_dir;
@@ -503,6 +504,35 @@ void TestFigures::panelsHaveOneSize() {
     const auto [least, most] = std::minmax_element(areas.begin(), areas.end());
     QVERIFY2(*least > 10000 && *most < *least * 1.01,
              qPrintable(QStringLiteral("%1 to %2 pixels").arg(*least).arg(*most)));
+}
+
+void TestFigures::textsAreEditable() {
+    FigureSpec spec = sampleBlocks(12, 12);
+    spec.panels[0].values[3] = std::nan("");
+    spec.range.kind = RangeOptions::Kind::given;
+    spec.range.low = 0;
+    spec.range.high = 2.5;
+    const auto text = [&](const FigureSpec& s) {
+        exportFigure(s, path(file("edit.pdf")));
+        return QString::fromUtf8(output("pdftotext", {"-layout", file("edit.pdf"), "-"}));
+    };
+    const QString usual = text(spec);
+    QVERIFY(usual.contains(QStringLiteral("0.5")));
+    QVERIFY(usual.indexOf(QStringLiteral("missing")) > usual.indexOf(QStringLiteral("Head")));
+    spec.decimalComma = true;
+    spec.legendAbove = true;
+    for (HeatmapData& d : spec.panels) {
+        d.columnTitle = QStringLiteral("Kopf");
+    }
+    fitHeight(spec);
+    const QString edited = text(spec);
+    QVERIFY(edited.contains(QStringLiteral("0,5")) && !edited.contains(QStringLiteral("0.5")));
+    QVERIFY(edited.contains(QStringLiteral("Kopf")) && !edited.contains(QStringLiteral("Head")));
+    QVERIFY(edited.indexOf(QStringLiteral("missing")) < edited.indexOf(QStringLiteral("Kopf")));
+    // Fewer ticks: fewer numbers on the page.
+    spec.tickDensity = 0.3;
+    static const QRegularExpression number("\\b[0-9]+(,[0-9]+)?\\b");
+    QVERIFY(text(spec).count(number) < edited.count(number));
 }
 
 QTEST_MAIN(TestFigures)
