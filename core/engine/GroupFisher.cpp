@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// A slice's Fisher: what the dump stores, and sums over samples.
+#include "engine/GroupSteps.h"
+
+#include "fisher/Estimate.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace qkov::engine {
+
+namespace detail {
+
+void GroupRun::prepareFisher() {
+    const bool grouping =
+        m_context.needsBehavioral() && !m_context.behavioralStored(m_bundle.parameters[0].name);
+    for (const std::size_t u : m_group.units) {
+        m_run.job.checkCancelled();
+        const Unit& unit = m_bundle.units[u];
+        UnitState& state = m_states[u];
+        const auto size = static_cast<std::size_t>(unit.size);
+        if (m_context.profile()) {
+            state.fisher.structural.assign(size, 0);
+            state.sumsLeft.assign(m_run.nLeft, 0);
+            state.sumsRight.assign(m_run.nRight, 0);
+            state.coversLeft = true;
+            m_computesFisher = true;
+            continue;
+        }
+        if (m_context.needsStructural() || grouping) {
+            state.fisher.structural.assign(size, 0);
+            if (addStoredStructural(m_context, m_bundle, unit, state.fisher.structural)) {
+                m_computesFisher = true;
+            }
+            // Computed from the very numbers of A that are scored: where it is zero, they are.
+            // (Stored contributions may have underflowed where gradients have not, and a moving
+            // average may have forgotten its first samples.)
+            const auto tasks = m_context.fisherTasks();
+            const double oldest = std::pow(m_context.request.emaDecay,
+                                           static_cast<double>(m_context.tasks[0].all.size()));
+            const bool remembers = m_context.request.estimator == Estimator::mean || oldest > 1e-30;
+            state.coversLeft =
+                remembers && std::find(tasks.begin(), tasks.end(), 0) != tasks.end() &&
+                std::all_of(unit.parts.begin(), unit.parts.end(), [&](const UnitPart& p) {
+                    const BundleParameter& parameter = m_bundle.parameters[p.parameter];
+                    const dump::ParameterEntry& entry = *parameter.entries[0];
+                    return m_context.structuralOrigin(0, parameter.name) ==
+                               FisherOrigin::computed &&
+                           m_context.left(entry).quantity == Context::contributions(entry).quantity;
+                });
+        }
+        if (m_context.needsBehavioral() && !grouping) {
+            readStoredBehavioral(m_context, m_bundle, unit, state.fisher);
+        }
+    }
+}
+
+/// Profile: each sample's Σ C and Σ |g| over its slice, from the statistics of the tiles.
+void GroupRun::collectSums(const ActiveTile& tile) {
+    const auto collect = [&](const SideSamples& side, const Operand& operand, bool left) {
+        const auto t = static_cast<std::size_t>(side.task);
+        const auto q = static_cast<std::size_t>(operand.quantity);
+        const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
+        for (std::size_t v = 0; v < tile.views.size(); ++v) {
+            UnitState& state = m_states[tile.views[v].unit];
+            auto& sums = left ? state.sumsLeft : state.sumsRight;
+            for (std::size_t i = 0; i < numbers.selected.size(); ++i) {
+                const SampleStatistics& s =
+                    tile.statistics[t][q][v][static_cast<std::size_t>(numbers.selected[i])];
+                double sum = operand.transform == Transform::square       ? s.squares
+                             : operand.transform == Transform::squareRoot ? s.roots
+                                                                          : s.sum;
+                if (operand.tokens) {
+                    const auto sample = static_cast<std::size_t>(taskOf(side.task).selected[i]);
+                    sum *= std::sqrt(double(taskOf(side.task).task->samples[sample].tokens));
+                }
+                sums[side.offset + i] += sum;
+            }
+        }
+    };
+    for (const SideSamples& side : m_run.left) {
+        collect(side,
+                m_context.left(*parameterOf(tile).entries[static_cast<std::size_t>(side.task)]),
+                true);
+    }
+    for (const SideSamples& side : m_run.right) {
+        collect(side,
+                m_context.right(*parameterOf(tile).entries[static_cast<std::size_t>(side.task)]),
+                false);
+    }
+}
+
+void GroupRun::addFisher(const ActiveTile& tile) {
+    const BundleParameter& parameter = parameterOf(tile);
+    std::vector<FisherCall> calls;
+    // Kept until the calls are done.
+    std::vector<std::vector<double>> weights, scales;
+    const std::size_t most = tile.views.size() * 2;
+    weights.reserve(most);
+    scales.reserve(most);
+    const auto tasks = m_context.profile() ? std::vector<int>{0, 1} : m_context.fisherTasks();
+    for (const int task : tasks) {
+        const auto t = static_cast<std::size_t>(task);
+        if (!m_context.profile() &&
+            m_context.structuralOrigin(task, parameter.name) != FisherOrigin::computed) {
+            continue;
+        }
+        const Operand operand = Context::contributions(*parameter.entries[t]);
+        const auto q = static_cast<std::size_t>(operand.quantity);
+        const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
+        std::vector<double> shared;
+        if (!m_context.profile()) {
+            shared = fisher::sampleWeights(m_context.request.estimator.value_or(Estimator::ema),
+                                           numbers.samples.size(), m_context.request.emaDecay);
+            const double share = m_context.fisherShare(task, "structural", parameter.name);
+            for (double& w : shared) {
+                w *= share;
+            }
+        }
+        for (std::size_t v = 0; v < tile.views.size(); ++v) {
+            UnitState& state = m_states[tile.views[v].unit];
+            if (state.fisher.structural.empty()) {
+                continue;
+            }
+            if (m_context.profile()) {
+                // x_u / N' = C_u / (Σ C_u · N'), over the samples with anything in this slice.
+                const double used = static_cast<double>(std::count_if(
+                    state.sumsLeft.begin(), state.sumsLeft.end(), [](double s) { return s > 0; }));
+                std::size_t offset = 0;
+                for (const SideSamples& side : m_run.left) {
+                    offset = side.task == task ? side.offset : offset;
+                }
+                shared.assign(numbers.samples.size(), 0);
+                for (std::size_t i = 0; i < numbers.selected.size(); ++i) {
+                    const double sum = state.sumsLeft[offset + i];
+                    shared[static_cast<std::size_t>(numbers.selected[i])] =
+                        sum > 0 ? 1 / (sum * used) : 0;
+                }
+            }
+            weights.push_back(shared);
+            std::vector<double> scale(numbers.samples.size());
+            for (std::size_t s = 0; s < scale.size(); ++s) {
+                scale[s] = scaleFor(tile.statistics[t][q][v][s].largest, numbers.tile->dtype,
+                                    operand.transform);
+            }
+            scales.push_back(std::move(scale));
+            calls.push_back({numbers.tile.get(), tile.views[v].part, operand.transform,
+                             scales.back().data(), weights.back().data(),
+                             state.fisher.structural.data() + tile.views[v].offset});
+        }
+        // Task by task: both add to the same sums, and a backend may run the calls of one list at
+        // the same time.
+        m_run.backend.fisher(calls, m_run.job);
+        calls.clear();
+    }
+}
+
+} // namespace detail
+
+} // namespace qkov::engine

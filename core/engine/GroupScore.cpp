@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Weights from the Fisher, and the products.
+#include "engine/GroupSteps.h"
+
+#include "base/Threads.h"
+#include "fisher/Estimate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace qkov::engine {
+
+namespace detail {
+
+double scaleFor(double largest, DType type, Transform transform) {
+    if (!(largest > 0)) {
+        return 1;
+    }
+    int e = std::ilogb(largest);
+    if (transform == Transform::squareRoot) {
+        e -= (e % 2 + 2) % 2;
+    }
+    // Float32 paths multiply in float32.
+    const int most = type == DType::f64 ? 1020 : 126;
+    return std::ldexp(1.0, std::clamp(-e, -most, most));
+}
+
+double undo(double scale, Transform transform) {
+    switch (transform) {
+    case Transform::square:
+        return 1 / (scale * scale);
+    case Transform::squareRoot:
+        return 1 / std::sqrt(scale);
+    case Transform::identity:
+    case Transform::absolute:
+        break;
+    }
+    return 1 / scale;
+}
+
+void GroupRun::makeWeights() {
+    const std::size_t units = m_bundle.units.size();
+    m_weights.resize(units);
+    m_shifts.resize(units);
+    m_exact.resize(units);
+    m_exactWeights.resize(units);
+    parallelFor(m_group.units.size(), m_run.threads, [&](std::size_t i, int) {
+        m_run.job.checkCancelled();
+        makeUnitWeights(m_group.units[i]);
+    });
+}
+
+void GroupRun::makeUnitWeights(std::size_t u) {
+    UnitState& state = m_states[u];
+    const std::size_t modes = m_context.modes.size();
+    const Regularization& reg = m_context.request.regularization;
+    const double power = weightPower(m_context.request.variant);
+    // The right side's norms count parameters that no sample of the left side moves.
+    const bool norms = m_context.request.variant == Variant::cosine;
+    m_weights[u].resize(modes);
+    m_shifts[u].assign(modes, 0);
+    m_exact[u].assign(modes, false);
+    m_exactWeights[u].resize(modes);
+    state.factors.assign(modes, 1);
+    state.health.assign(modes, fisher::noHealth());
+    if (!state.fisher.structural.empty()) {
+        summarizeStructural(state.fisher);
+    }
+    if (m_bundle.units[u].columns.empty()) {
+        state.fisher.structural = {}; // its sum was all that was asked for
+        return;
+    }
+    for (std::size_t m = 0; m < modes; ++m) {
+        const Mode mode = m_context.modes[m];
+        ElementWeights w;
+        if (m_context.profile()) {
+            const auto& f = state.fisher.structural;
+            const double lambda =
+                reg.ridgeRelative * state.fisher.structuralSum / static_cast<double>(f.size());
+            state.health[m] = fisher::health(f, 0, lambda);
+            w.values.resize(f.size());
+            for (std::size_t k = 0; k < f.size(); ++k) {
+                w.values[k] = f[k] + lambda > 0 ? 1 / (f[k] + lambda) : 0;
+            }
+        } else {
+            const bool later = mode == Mode::behavioral && state.fisher.behavioralElements.empty();
+            if (!later) {
+                state.health[m] = modeHealth(mode, state.fisher, reg);
+            }
+            if (degenerate(mode, state.fisher, reg)) {
+                continue; // settled without weights
+            }
+            w = elementWeights(mode, power, state.fisher, reg);
+        }
+        state.factors[m] = w.factor;
+        if (w.values.empty()) {
+            continue;
+        }
+        int low = std::numeric_limits<int>::max();
+        int high = std::numeric_limits<int>::min();
+        bool infinite = false;
+        for (std::size_t k = 0; k < w.values.size(); ++k) {
+            double& v = w.values[k];
+            if (state.coversLeft && !norms && state.fisher.structural[k] == 0) {
+                v = 0; // multiplies nothing, and must not set the scale
+            } else if (std::isinf(v)) {
+                infinite = true;
+            } else if (v > 0) {
+                const int e = std::ilogb(v);
+                low = std::min(low, e);
+                high = std::max(high, e);
+            }
+        }
+        // Products of scaled numbers stay within float32 for weights over 120 octaves.
+        if (infinite || (high >= low && high - low > 120)) {
+            m_exact[u][m] = true;
+            m_exactWeights[u][m] = std::move(w.values);
+            continue;
+        }
+        const int shift = high >= low ? low + (high - low) / 2 : 0;
+        m_shifts[u][m] = shift;
+        m_weights[u][m].resize(w.values.size());
+        const double scale = std::ldexp(1.0, -shift);
+        for (std::size_t k = 0; k < w.values.size(); ++k) {
+            m_weights[u][m][k] = static_cast<float>(w.values[k] * scale);
+        }
+    }
+    state.fisher.structural = {};
+    state.fisher.structural.shrink_to_fit();
+}
+
+void GroupRun::score(const ActiveTile& tile) {
+    const BundleParameter& parameter = parameterOf(tile);
+    const std::size_t modes = m_context.modes.size();
+    const bool cosine = m_context.request.variant == Variant::cosine;
+    struct Work {
+        std::size_t unit;
+        const SideSamples* left;
+        const SideSamples* right;
+        std::vector<std::size_t> modes; ///< of each weight set
+        std::vector<double> scaleA, scaleB, undoA, undoB;
+        std::vector<double> scores, normsA, normsB;
+    };
+    std::vector<std::unique_ptr<Work>> works;
+    std::vector<ScoreCall> calls;
+    for (std::size_t v = 0; v < tile.views.size(); ++v) {
+        const View& view = tile.views[v];
+        UnitState& state = m_states[view.unit];
+        if (m_bundle.units[view.unit].columns.empty()) {
+            continue;
+        }
+        for (const SideSamples& l : m_run.left) {
+            for (const SideSamples& r : m_run.right) {
+                if (!m_run.allPairs && (l.task != 0 || r.task != 1)) {
+                    continue;
+                }
+                auto work = std::make_unique<Work>();
+                ScoreCall call;
+                const auto side = [&](const SideSamples& s, const Operand& operand,
+                                      std::vector<double>& scales, std::vector<double>& undos,
+                                      const Tile*& data, std::span<const std::int32_t>& samples) {
+                    const auto t = static_cast<std::size_t>(s.task);
+                    const auto q = static_cast<std::size_t>(operand.quantity);
+                    const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
+                    data = numbers.tile.get();
+                    samples = numbers.selected;
+                    bool nonzero = false;
+                    for (std::size_t i = 0; i < numbers.selected.size(); ++i) {
+                        const double largest =
+                            tile.statistics[t][q][v][static_cast<std::size_t>(numbers.selected[i])]
+                                .largest;
+                        nonzero = nonzero || largest > 0;
+                        const double scale =
+                            scaleFor(largest, numbers.tile->dtype, operand.transform);
+                        double back = undo(scale, operand.transform);
+                        if (operand.tokens) {
+                            const auto sample =
+                                static_cast<std::size_t>(taskOf(s.task).selected[i]);
+                            back *= std::sqrt(double(taskOf(s.task).task->samples[sample].tokens));
+                        }
+                        scales.push_back(scale);
+                        undos.push_back(back);
+                    }
+                    return nonzero;
+                };
+                const Operand a =
+                    m_context.left(*parameter.entries[static_cast<std::size_t>(l.task)]);
+                const Operand b =
+                    m_context.right(*parameter.entries[static_cast<std::size_t>(r.task)]);
+                const bool any = side(l, a, work->scaleA, work->undoA, call.a, call.samplesA);
+                state.leftNonzero = state.leftNonzero || any;
+                side(r, b, work->scaleB, work->undoB, call.b, call.samplesB);
+                for (std::size_t m = 0; m < modes; ++m) {
+                    const bool settled =
+                        !m_context.profile() && (degenerate(m_context.modes[m], state.fisher,
+                                                            m_context.request.regularization) ||
+                                                 lacksBehavioral(m_context.modes[m], state.fisher));
+                    if (m_exact[view.unit][m] || settled) {
+                        continue;
+                    }
+                    const auto& w = m_weights[view.unit][m];
+                    work->modes.push_back(m);
+                    call.weights.push_back(w.empty() ? nullptr : w.data() + view.offset);
+                }
+                if (call.weights.empty()) {
+                    continue;
+                }
+                work->unit = view.unit;
+                work->left = &l;
+                work->right = &r;
+                const std::size_t nA = work->scaleA.size();
+                const std::size_t nB = work->scaleB.size();
+                work->scores.assign(call.weights.size() * nA * nB, 0);
+                call.partA = call.partB = view.part;
+                call.transformA = a.transform;
+                call.transformB = b.transform;
+                call.scaleA = work->scaleA.data();
+                call.scaleB = work->scaleB.data();
+                call.scores = work->scores.data();
+                if (cosine) {
+                    work->normsA.assign(call.weights.size() * nA, 0);
+                    work->normsB.assign(call.weights.size() * nB, 0);
+                    call.normsA = work->normsA.data();
+                    call.normsB = work->normsB.data();
+                }
+                calls.push_back(std::move(call));
+                works.push_back(std::move(work));
+            }
+        }
+    }
+    m_run.backend.score(calls, m_run.job);
+    for (const auto& work : works) {
+        UnitState& state = m_states[work->unit];
+        const std::size_t nA = work->scaleA.size();
+        const std::size_t nB = work->scaleB.size();
+        for (std::size_t s = 0; s < work->modes.size(); ++s) {
+            const std::size_t m = work->modes[s];
+            const double weight = std::ldexp(1.0, m_shifts[work->unit][m]);
+            for (std::size_t i = 0; i < nA; ++i) {
+                double* row = state.scores[m].data() + (work->left->offset + i) * m_run.nRight +
+                              work->right->offset;
+                const double* from = work->scores.data() + (s * nA + i) * nB;
+                const double factor = weight * work->undoA[i];
+                for (std::size_t j = 0; j < nB; ++j) {
+                    row[j] += from[j] * factor * work->undoB[j];
+                }
+            }
+            for (std::size_t i = 0; cosine && i < nA; ++i) {
+                state.normsLeft[m][work->left->offset + i] +=
+                    work->normsA[s * nA + i] * weight * work->undoA[i] * work->undoA[i];
+            }
+            for (std::size_t j = 0; cosine && j < nB; ++j) {
+                state.normsRight[m][work->right->offset + j] +=
+                    work->normsB[s * nB + j] * weight * work->undoB[j] * work->undoB[j];
+            }
+        }
+    }
+}
+
+void GroupRun::scoreExactly() {
+    for (const std::size_t u : m_group.units) {
+        for (std::size_t m = 0; m < m_exact[u].size(); ++m) {
+            if (!m_exact[u][m]) {
+                continue;
+            }
+            ExactProducts p =
+                exactProducts(m_context, m_bundle, m_bundle.units[u], m_run.left, m_run.right,
+                              m_run.nLeft, m_run.nRight, m_exactWeights[u][m], m_run.job);
+            m_states[u].scores[m] = std::move(p.scores);
+            m_states[u].normsLeft[m] = std::move(p.normsLeft);
+            m_states[u].normsRight[m] = std::move(p.normsRight);
+        }
+    }
+}
+
+} // namespace detail
+
+} // namespace qkov::engine

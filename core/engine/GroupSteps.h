@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The steps of runGroup(), shared by the files that implement them. Internal to the engine.
+#pragma once
+
+#include "engine/GroupRun.h"
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qkov::engine::detail {
+
+/// A slice's share of a tile.
+struct View {
+    std::size_t unit = 0;    ///< in the bundle
+    TilePart part;           ///< within the tile
+    std::int64_t offset = 0; ///< of its numbers in the unit
+};
+
+using Statistics = std::vector<std::vector<SampleStatistics>>; ///< [view][sample]
+
+struct ActiveTile {
+    std::unique_ptr<LoadedTile> loaded;
+    std::vector<View> views;
+    std::array<std::array<Statistics, 2>, 2> statistics; ///< [task][quantity]
+};
+
+class GroupRun {
+  public:
+    GroupRun(RunContext& run, const Group& group, std::vector<UnitState>& states)
+        : m_run(run)
+        , m_group(group)
+        , m_states(states)
+        , m_context(run.context)
+        , m_bundle(run.bundles[group.bundle]) {}
+
+    void run(const std::function<void()>& readAhead);
+    void scan(Excluded& found, std::vector<std::string>& notes);
+
+  private:
+    std::vector<View> viewsOf(const TileSpec& spec) const;
+    ActiveTile activate(std::size_t index);
+    void release(ActiveTile& tile) { m_run.loader.recycle(std::move(tile.loaded)); }
+    void eachTile(const std::function<void(ActiveTile&)>& work);
+    void timed(const std::function<void()>& work);
+    void checkFinite(const ActiveTile& tile) const;
+    [[noreturn]] void reportNonFinite(int task, Quantity quantity, const std::string& parameter,
+                                      std::int64_t sample, const dump::Region& region) const;
+
+    void prepareFisher();
+    void collectSums(const ActiveTile& tile);
+    void addFisher(const ActiveTile& tile);
+    void makeWeights();
+    void makeUnitWeights(std::size_t unit);
+    void score(const ActiveTile& tile);
+    void scoreExactly();
+
+    const BundleParameter& parameterOf(const ActiveTile& tile) const {
+        return m_bundle.parameters[tile.loaded->spec.parameter];
+    }
+    const TaskSelection& taskOf(int t) const {
+        return m_context.tasks[static_cast<std::size_t>(t)];
+    }
+
+    RunContext& m_run;
+    const Group& m_group;
+    std::vector<UnitState>& m_states;
+    const Context& m_context;
+    const Bundle& m_bundle;
+    bool m_computesFisher = false;
+    std::vector<ActiveTile> m_resident;
+    /// Per unit of the bundle and mode: float weights (empty: 1), scaled by 2^−shift.
+    std::vector<std::vector<std::vector<float>>> m_weights;
+    std::vector<std::vector<int>> m_shifts;
+    std::vector<std::vector<bool>> m_exact;
+    std::vector<std::vector<std::vector<double>>> m_exactWeights;
+};
+
+/// The power of two that brings `largest` to [1, 2), or [1, 4) where a root needs an even exponent.
+double scaleFor(double largest, DType type, Transform transform);
+/// What the transformed number has to be multiplied with to undo the scale.
+double undo(double scale, Transform transform);
+
+} // namespace qkov::engine::detail
