@@ -6,6 +6,7 @@
 #include "figures/FigurePainter.h"
 
 #include <QBuffer>
+#include <QHash>
 #include <QPainter>
 #include <QPdfWriter>
 #include <QSvgGenerator>
@@ -55,7 +56,18 @@ QString documentTitle(const FigureSpec& spec) {
     return spec.title.isEmpty() ? spec.valueLabel : spec.title;
 }
 
+/// Qt's PDF writer goes through hashes when it numbers its fonts: with a seed of its own for every
+/// run of the program, the same figure would come out in another order.
+class SameHashes {
+  public:
+    SameHashes() { QHashSeed::setDeterministicGlobalSeed(); }
+    ~SameHashes() { QHashSeed::resetRandomGlobalSeed(); }
+    SameHashes(const SameHashes&) = delete;
+    SameHashes& operator=(const SameHashes&) = delete;
+};
+
 QByteArray pdf(const FigureSpec& spec) {
+    const SameHashes sameHashes;
     QByteArray bytes;
     const QSizeF points = spec.inches * 72;
     const QSizeF page(std::ceil(points.width() - marginToWholePoint),
