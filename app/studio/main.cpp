@@ -20,7 +20,8 @@ int main(int argc, char** argv) {
     parser.addVersionOption();
     parser.addPositionalArgument(
         QStringLiteral("file"),
-        QApplication::translate("main", "A dump, a results file, a model folder or a session to open"),
+        QApplication::translate("main",
+                                "A dump, a results file, a model folder or a session to open"),
         QStringLiteral("[file]"));
     const QCommandLineOption theme(QStringLiteral("theme"),
                                    QApplication::translate("main", "light, dark or system"),

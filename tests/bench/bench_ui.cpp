@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Speed of the application, printed beside what is asked of it. Run under a display (Xvfb's will do):
+// Speed of the application, printed beside what is asked of it. Run under a display (Xvfb's will
+// do):
 //   xvfb-run -a bench_ui [FOLDER for a 655 MB results file]
 #include "document/Document.h"
 #include "document/Selection.h"
@@ -33,7 +34,8 @@ using namespace qkov::ui;
 namespace {
 
 void say(const char* what, double value, const char* unit, double limit) {
-    std::printf("%-58s %9.1f %-3s (at most %g)  %s\n", what, value, unit, limit, value <= limit ? "ok" : "TOO SLOW");
+    std::printf("%-58s %9.1f %-3s (at most %g)  %s\n", what, value, unit, limit,
+                value <= limit ? "ok" : "TOO SLOW");
     std::fflush(stdout);
 }
 
@@ -87,7 +89,9 @@ class Formula final : public engine::Scores {
     double mean(Block b, std::size_t l, std::size_t h) const override {
         return std::abs(std::sin(static_cast<double>(l * 37 + h * 11 + blockIndex(b)))) + 0.1;
     }
-    engine::CellHealth health(Block, std::size_t, std::size_t) const override { return {1e-6, 1e-4, 1e-2, 0.1, 1e-5}; }
+    engine::CellHealth health(Block, std::size_t, std::size_t) const override {
+        return {1e-6, 1e-4, 1e-2, 0.1, 1e-5};
+    }
     std::vector<float> pairs(Block b, std::size_t l, std::size_t h) const override {
         std::vector<float> v(m_header->nA() * m_header->nB());
         const auto m = static_cast<float>(mean(b, l, h));
@@ -170,7 +174,8 @@ int main(int argc, char** argv) {
     window.open(file);
     waitFor([&] { return d->scores() != nullptr; });
     window.repaint();
-    say("655 MB of scores opened and on screen", static_cast<double>(t.nsecsElapsed()) / 1e6, "ms", 1000);
+    say("655 MB of scores opened and on screen", static_cast<double>(t.nsecsElapsed()) / 1e6, "ms",
+        1000);
     auto* matrix = window.selectionPanel()->matrix()->view();
     times.clear();
     for (int n = 0; n < 9; ++n) {

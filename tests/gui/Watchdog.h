@@ -30,7 +30,9 @@ class WatchedApplication : public QApplication {
             return QApplication::notify(receiver, event);
         }
         ++m_depth;
-        const QString what = QStringLiteral("%1 event %2").arg(QString::fromLatin1(receiver->metaObject()->className())).arg(event->type());
+        const QString what = QStringLiteral("%1 event %2")
+                                 .arg(QString::fromLatin1(receiver->metaObject()->className()))
+                                 .arg(event->type());
         QElapsedTimer wall;
         wall.start();
         const double cpu = cpuMs();

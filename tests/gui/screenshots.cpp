@@ -28,7 +28,9 @@ using namespace qkov::ui;
 
 namespace {
 
-bool waitFor(const std::function<bool()>& done) { return QTest::qWaitFor(done, 60000); }
+bool waitFor(const std::function<bool()>& done) {
+    return QTest::qWaitFor(done, 60000);
+}
 
 void shoot(QWidget* w, const QString& file) {
     QTest::qWait(350);
@@ -59,7 +61,8 @@ int main(int argc, char** argv) {
             .arg(factor * 100);
     };
     MainWindow w;
-    w.resize(static_cast<int>(size.value(0).toInt() / factor), static_cast<int>(size.value(1).toInt() / factor));
+    w.resize(static_cast<int>(size.value(0).toInt() / factor),
+             static_cast<int>(size.value(1).toInt() / factor));
     w.show();
     if (!QTest::qWaitForWindowExposed(&w)) {
         return 1;
@@ -111,7 +114,8 @@ int main(int argc, char** argv) {
         const auto at = [](const auto& v, std::int64_t n) {
             return static_cast<int>(std::find(v.begin(), v.end(), n) - v.begin());
         };
-        d->selection()->setCell(CellRef{o.peak->block, at(h.layers, o.peak->layer.value), at(h.heads, o.peak->head.value)});
+        d->selection()->setCell(CellRef{o.peak->block, at(h.layers, o.peak->layer.value),
+                                        at(h.heads, o.peak->head.value)});
     }
     waitFor([&] { return d->selection()->pair().has_value(); });
     QTest::qWait(300);

@@ -61,7 +61,8 @@ class TestStory : public QObject {
     void theMapLeadsToThePairs() {
         auto* o = m_window->overview()->maps()->view(Block::O);
         QTest::mouseDClick(o, Qt::LeftButton, {}, o->cellRect(3, 4).center().toPoint());
-        QTRY_COMPARE(m_window->tabs()->currentWidget(), static_cast<QWidget*>(m_window->pairsPage()));
+        QTRY_COMPARE(m_window->tabs()->currentWidget(),
+                     static_cast<QWidget*>(m_window->pairsPage()));
         auto* page = m_window->pairsPage();
         QTRY_VERIFY(page->isVisible());
         QTRY_COMPARE(page->table()->model()->rowCount(), 6 * 8 * 4 * 256);
@@ -71,8 +72,9 @@ class TestStory : public QObject {
         // The profile shows the pair's own score in its own cell.
         const auto s = m_window->document()->selection()->state();
         const auto all = m_window->document()->scores()->pairs(Block::O, 3, 4);
-        QCOMPARE(static_cast<float>(page->profileView(Block::O)->data().value(3, 4)),
-                 all[static_cast<std::size_t>(s.pair->i) * 16 + static_cast<std::size_t>(s.pair->j)]);
+        QCOMPARE(
+            static_cast<float>(page->profileView(Block::O)->data().value(3, 4)),
+            all[static_cast<std::size_t>(s.pair->i) * 16 + static_cast<std::size_t>(s.pair->j)]);
     }
 
     void theFilterFinds() {
@@ -93,7 +95,9 @@ class TestStory : public QObject {
     void ordersOfTheMatrix() {
         auto* page = m_window->pairsPage();
         const auto natural = page->matrix()->view()->data().rowLabels;
-        QTest::mouseClick(page->findChild<SegmentedControl*>(QStringLiteral("matrixOrder"))->button(2), Qt::LeftButton);
+        QTest::mouseClick(
+            page->findChild<SegmentedControl*>(QStringLiteral("matrixOrder"))->button(2),
+            Qt::LeftButton);
         auto seriated = page->matrix()->view()->data().rowLabels;
         QVERIFY(seriated != natural);
         seriated.sort();
@@ -102,7 +106,8 @@ class TestStory : public QObject {
         QCOMPARE(seriated, sorted);
         // The selected pair is still the same pair.
         const auto at = page->matrix()->view()->selected();
-        QVERIFY(at && page->matrix()->pairAt(at->row, at->column) == m_window->document()->selection()->pair());
+        QVERIFY(at && page->matrix()->pairAt(at->row, at->column) ==
+                          m_window->document()->selection()->pair());
     }
 
     void pinsAreCompared() {
@@ -121,7 +126,8 @@ class TestStory : public QObject {
     void theFindingIsCopiedWithOneKey() {
         QTest::keyClick(m_window.get(), Qt::Key_F8);
         const QString text = QApplication::clipboard()->text();
-        QVERIFY2(text.contains(QStringLiteral("interference of arithmetic on code")), qPrintable(text));
+        QVERIFY2(text.contains(QStringLiteral("interference of arithmetic on code")),
+                 qPrintable(text));
         QVERIFY(text.contains(QStringLiteral("rank")));
     }
 
@@ -171,7 +177,8 @@ class TestStory : public QObject {
         QTRY_COMPARE(m_window->notes()->notes().size(), std::size_t(1));
         QCOMPARE(m_window->notes()->pins().size(), std::size_t(2));
         QCOMPARE(m_window->tabs()->currentWidget(), static_cast<QWidget*>(m_window->notesPage()));
-        QCOMPARE(m_window->notesPage()->editor()->toPlainText(), QStringLiteral("These two collide"));
+        QCOMPARE(m_window->notesPage()->editor()->toPlainText(),
+                 QStringLiteral("These two collide"));
     }
 
     void theLastSessionComesBack() {
@@ -191,7 +198,8 @@ class TestStory : public QObject {
         f.close();
         m_window->open(file);
         QVERIFY(m_window->document()->message().severity == Message::Severity::error);
-        QVERIFY(m_window->document()->message().where.contains(QStringLiteral("broken.qkovsession")));
+        QVERIFY(
+            m_window->document()->message().where.contains(QStringLiteral("broken.qkovsession")));
         m_window->document()->clearMessage();
     }
 
@@ -201,38 +209,45 @@ class TestStory : public QObject {
             QTest::qWait(100);
             QStringList nameless;
             QString tree;
-            const std::function<void(QAccessibleInterface*, int)> walk = [&](QAccessibleInterface* a, int depth) {
-                if (!a || !a->isValid() || depth > 20) {
-                    return;
-                }
-                const auto state = a->state();
-                if (state.invisible) {
-                    return;
-                }
-                const QString name = a->text(QAccessible::Name);
-                tree += QString(depth * 2, QLatin1Char(' ')) + QString::number(a->role(), 16) + QLatin1Char(' ') + name + QLatin1Char('\n');
-                const auto role = a->role();
-                const bool control = role == QAccessible::Button || role == QAccessible::ComboBox ||
-                                     role == QAccessible::EditableText || role == QAccessible::CheckBox ||
-                                     role == QAccessible::SpinBox || role == QAccessible::PushButton ||
-                                     role == QAccessible::Table || role == QAccessible::Tree;
-                const QObject* o = a->object();
-                const bool internal = o && (o->objectName().startsWith(QLatin1String("qt_")) ||
-                                            o->inherits("QHeaderView") || o->inherits("QLineEditIconButton") ||
-                                            (o->parent() && o->parent()->inherits("QComboBox")));
-                if (control && name.isEmpty() && !internal) {
-                    nameless << QString::fromLatin1(o ? o->metaObject()->className() : "?") + QLatin1Char(' ') + (o ? o->objectName() : QString());
-                }
-                if (role == QAccessible::Table || role == QAccessible::Tree || role == QAccessible::List) {
-                    return; // their cells are data
-                }
-                for (int c = 0; c < a->childCount(); ++c) {
-                    walk(a->child(c), depth + 1);
-                }
-            };
+            const std::function<void(QAccessibleInterface*, int)> walk =
+                [&](QAccessibleInterface* a, int depth) {
+                    if (!a || !a->isValid() || depth > 20) {
+                        return;
+                    }
+                    const auto state = a->state();
+                    if (state.invisible) {
+                        return;
+                    }
+                    const QString name = a->text(QAccessible::Name);
+                    tree += QString(depth * 2, QLatin1Char(' ')) + QString::number(a->role(), 16) +
+                            QLatin1Char(' ') + name + QLatin1Char('\n');
+                    const auto role = a->role();
+                    const bool control =
+                        role == QAccessible::Button || role == QAccessible::ComboBox ||
+                        role == QAccessible::EditableText || role == QAccessible::CheckBox ||
+                        role == QAccessible::SpinBox || role == QAccessible::PushButton ||
+                        role == QAccessible::Table || role == QAccessible::Tree;
+                    const QObject* o = a->object();
+                    const bool internal =
+                        o && (o->objectName().startsWith(QLatin1String("qt_")) ||
+                              o->inherits("QHeaderView") || o->inherits("QLineEditIconButton") ||
+                              (o->parent() && o->parent()->inherits("QComboBox")));
+                    if (control && name.isEmpty() && !internal) {
+                        nameless << QString::fromLatin1(o ? o->metaObject()->className() : "?") +
+                                        QLatin1Char(' ') + (o ? o->objectName() : QString());
+                    }
+                    if (role == QAccessible::Table || role == QAccessible::Tree ||
+                        role == QAccessible::List) {
+                        return; // their cells are data
+                    }
+                    for (int c = 0; c < a->childCount(); ++c) {
+                        walk(a->child(c), depth + 1);
+                    }
+                };
             walk(QAccessible::queryAccessibleInterface(m_window.get()), 0);
             QVERIFY2(nameless.isEmpty(), qPrintable(nameless.join(QStringLiteral(", "))));
-            QVERIFY(tree.contains(QStringLiteral("Normalization")) || tree.contains(QStringLiteral("Structural")));
+            QVERIFY(tree.contains(QStringLiteral("Normalization")) ||
+                    tree.contains(QStringLiteral("Structural")));
         }
     }
 
@@ -241,13 +256,15 @@ class TestStory : public QObject {
         m_window->document()->selection()->setCell(CellRef{Block::K, 2, 5});
         auto* k = m_window->overview()->maps()->view(Block::K);
         const QString said = k->describe({2, 5});
-        QVERIFY2(said.contains(QStringLiteral("2")) && said.contains(QStringLiteral("5")), qPrintable(said));
+        QVERIFY2(said.contains(QStringLiteral("2")) && said.contains(QStringLiteral("5")),
+                 qPrintable(said));
     }
 
     void everyActionHasAKey() {
         QStringList without;
         for (const QAction* a : m_window->findChildren<QAction*>()) {
-            const bool named = !a->objectName().isEmpty() && !a->objectName().startsWith(QLatin1String("_q")) &&
+            const bool named = !a->objectName().isEmpty() &&
+                               !a->objectName().startsWith(QLatin1String("_q")) &&
                                !a->objectName().startsWith(QLatin1String("look")) && !a->menu();
             if (named && a->shortcut().isEmpty()) {
                 without << a->objectName();

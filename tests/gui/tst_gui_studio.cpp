@@ -83,7 +83,8 @@ class TestStudio : public QObject {
         QProcess p;
         p.start(QStringLiteral(QKOV_STUDIO), {m_demo->results()});
         QVERIFY(p.waitForStarted());
-        QTRY_VERIFY_WITH_TIMEOUT(windowTitles().contains(QStringLiteral("demo-results.h5 – QKOV Studio")), 10000);
+        QTRY_VERIFY_WITH_TIMEOUT(
+            windowTitles().contains(QStringLiteral("demo-results.h5 – QKOV Studio")), 10000);
         QCOMPARE(p.state(), QProcess::Running);
         p.terminate();
         p.waitForFinished();
@@ -98,14 +99,16 @@ class TestStudio : public QObject {
     void aDroppedFileOpens() {
         QMimeData mime;
         mime.setUrls({QUrl::fromLocalFile(m_demo->results())});
-        QDragEnterEvent enter(QPoint(300, 300), Qt::CopyAction, &mime, Qt::LeftButton, Qt::NoModifier);
+        QDragEnterEvent enter(QPoint(300, 300), Qt::CopyAction, &mime, Qt::LeftButton,
+                              Qt::NoModifier);
         QApplication::sendEvent(m_window.get(), &enter);
         QVERIFY(enter.isAccepted());
         QDropEvent drop(QPointF(300, 300), Qt::CopyAction, &mime, Qt::LeftButton, Qt::NoModifier);
         QApplication::sendEvent(m_window.get(), &drop);
         QTRY_VERIFY(m_window->document()->scores() != nullptr);
         QVERIFY(m_window->overview()->isVisible());
-        QVERIFY(m_window->overview()->headlineText().contains(QStringLiteral("most conflicted block")));
+        QVERIFY(
+            m_window->overview()->headlineText().contains(QStringLiteral("most conflicted block")));
         QCOMPARE(RecentFiles::list().first(), m_demo->results());
         // The dump lies beside the results: computing again is possible.
         QVERIFY(m_window->document()->canCompute());
@@ -123,16 +126,19 @@ class TestStudio : public QObject {
             QTRY_VERIFY(maps->view(b)->crosshair() == std::optional(CellPosition{2, 3}));
         }
         QTRY_VERIFY(QToolTip::isVisible());
-        QTRY_VERIFY2(QToolTip::text().contains(QStringLiteral("L2 · H3 · O")), qPrintable(QToolTip::text()));
-        QVERIFY(QToolTip::text().contains(
-            QString::fromStdString(formatNumber(m_window->document()->scores()->mean(Block::O, 2, 3)))));
+        QTRY_VERIFY2(QToolTip::text().contains(QStringLiteral("L2 · H3 · O")),
+                     qPrintable(QToolTip::text()));
+        QVERIFY(QToolTip::text().contains(QString::fromStdString(
+            formatNumber(m_window->document()->scores()->mean(Block::O, 2, 3)))));
         pointAt(o, o->cellRect(4, 5).center().toPoint());
         for (const Block b : allBlocks) {
             QTRY_VERIFY(maps->view(b)->crosshair() == std::optional(CellPosition{4, 5}));
         }
-        QTRY_VERIFY2(QToolTip::text().contains(QStringLiteral("L4 · H5 · O")), qPrintable(QToolTip::text()));
+        QTRY_VERIFY2(QToolTip::text().contains(QStringLiteral("L4 · H5 · O")),
+                     qPrintable(QToolTip::text()));
         // 16 ms by issue; the overlay alone must be far below.
-        QVERIFY2(o->lastOverlayNanoseconds() < 16'000'000, qPrintable(QString::number(o->lastOverlayNanoseconds())));
+        QVERIFY2(o->lastOverlayNanoseconds() < 16'000'000,
+                 qPrintable(QString::number(o->lastOverlayNanoseconds())));
     }
 
     void aClickLeadsToTheTexts() {
@@ -146,14 +152,17 @@ class TestStudio : public QObject {
         QTRY_VERIFY(!panel->textA()->text().isEmpty() && !panel->textB()->text().isEmpty());
         const auto values = panel->matrix()->view()->data().values;
         const QString pair = label("pairTitle");
-        const QString top = panel->table()->model()->index(0, ConflictModel::Score).data().toString();
+        const QString top =
+            panel->table()->model()->index(0, ConflictModel::Score).data().toString();
         // What is shown is what the core says.
         const auto s = m_window->document()->selection()->state();
         const auto& h = m_window->document()->scores()->header();
         const auto pairs = m_window->document()->scores()->pairs(Block::O, 1, 2);
         QCOMPARE(*std::max_element(pairs.begin(), pairs.end()),
-                 pairs[static_cast<std::size_t>(s.pair->i) * h.nB() + static_cast<std::size_t>(s.pair->j)]);
-        QVERIFY(pair.startsWith(QString::fromStdString(h.samplesA[static_cast<std::size_t>(s.pair->i)].id)));
+                 pairs[static_cast<std::size_t>(s.pair->i) * h.nB() +
+                       static_cast<std::size_t>(s.pair->j)]);
+        QVERIFY(pair.startsWith(
+            QString::fromStdString(h.samplesA[static_cast<std::size_t>(s.pair->i)].id)));
         QCOMPARE(panel->textA()->text(),
                  QString::fromStdString(h.samplesA[static_cast<std::size_t>(s.pair->i)].text));
         QVERIFY(panel->facts()->text().contains(QStringLiteral("Rank: ")));
@@ -165,7 +174,8 @@ class TestStudio : public QObject {
         QTRY_COMPARE(label("cellTitle"), QStringLiteral("L5 · H0 · V"));
         QTRY_VERIFY(panel->matrix()->view()->data().values != values);
         QTRY_VERIFY(label("pairTitle") != pair);
-        QTRY_VERIFY(panel->table()->model()->index(0, ConflictModel::Score).data().toString() != top);
+        QTRY_VERIFY(panel->table()->model()->index(0, ConflictModel::Score).data().toString() !=
+                    top);
     }
 
     void arrowKeysWalk() {
@@ -206,7 +216,8 @@ class TestStudio : public QObject {
         openDump();
         application->restart();
         QSignalSpy scoresChanged(m_window->document(), &Document::scoresChanged);
-        QTest::mouseClick(m_window->findChild<QToolButton*>(QStringLiteral("computeButton")), Qt::LeftButton);
+        QTest::mouseClick(m_window->findChild<QToolButton*>(QStringLiteral("computeButton")),
+                          Qt::LeftButton);
         QCOMPARE(m_window->document()->state(), Document::State::computing);
         QVERIFY(m_window->jobBar()->running());
         QTRY_VERIFY_WITH_TIMEOUT(m_window->document()->state() == Document::State::ready, 60000);
@@ -214,7 +225,8 @@ class TestStudio : public QObject {
         QVERIFY(scoresChanged.count() > 1); // layer by layer
         QVERIFY(m_window->overview()->headlineText().contains(QStringLiteral("peak")));
         qInfo("longest event while computing: %.1f ms of CPU, %.1f ms by the clock (%s)",
-              application->longestCpuMs(), application->longestWallMs(), qPrintable(application->longestEvent()));
+              application->longestCpuMs(), application->longestWallMs(),
+              qPrintable(application->longestEvent()));
         QVERIFY2(application->longestCpuMs() < 50, qPrintable(application->longestEvent()));
         if (machineIsQuiet()) {
             QVERIFY2(application->longestWallMs() < 50, qPrintable(application->longestEvent()));
@@ -232,7 +244,8 @@ class TestStudio : public QObject {
         QSignalSpy progress(d->runner(), &JobRunner::progressed);
         d->compute();
         QTRY_VERIFY(progress.count() > 0 || d->state() != Document::State::computing);
-        QVERIFY2(d->state() == Document::State::computing, "it was over before it could be cancelled");
+        QVERIFY2(d->state() == Document::State::computing,
+                 "it was over before it could be cancelled");
         auto* cancel = m_window->findChild<QPushButton*>(QStringLiteral("jobCancel"));
         QVERIFY(cancel->isVisible());
         QElapsedTimer t;
@@ -262,7 +275,8 @@ class TestStudio : public QObject {
         QTRY_VERIFY_WITH_TIMEOUT(d->state() == Document::State::ready && d->scores(), 60000);
         const auto first = d->scores();
         d->swapTasks();
-        QTRY_VERIFY_WITH_TIMEOUT(d->state() == Document::State::ready && d->scores() != first, 60000);
+        QTRY_VERIFY_WITH_TIMEOUT(d->state() == Document::State::ready && d->scores() != first,
+                                 60000);
         QCOMPARE(d->scores()->header().taskA, std::string("code"));
         QElapsedTimer t;
         t.start();
@@ -284,7 +298,8 @@ class TestStudio : public QObject {
         QCOMPARE(bar->message().severity, Message::Severity::error);
         QVERIFY(bar->message().where.contains(QStringLiteral("truncated.h5")));
         QVERIFY(m_window->findChild<QPushButton*>(QStringLiteral("copyDetails"))->isVisible());
-        QTest::mouseClick(m_window->findChild<QToolButton*>(QStringLiteral("closeMessage")), Qt::LeftButton);
+        QTest::mouseClick(m_window->findChild<QToolButton*>(QStringLiteral("closeMessage")),
+                          Qt::LeftButton);
         QTRY_VERIFY(!bar->isVisible());
         QVERIFY(m_window->findChild<QPushButton*>(QStringLiteral("startOpenFile"))->isVisible());
     }
@@ -295,11 +310,16 @@ class TestStudio : public QObject {
         m_window->exportMaps(pdf);
         QVERIFY(QFile::exists(pdf));
         const QString fonts = output(QStringLiteral("pdffonts"), {pdf});
-        QVERIFY2(fonts.contains(QStringLiteral("TrueType")) && !fonts.contains(QStringLiteral("Type 3")), qPrintable(fonts));
+        QVERIFY2(fonts.contains(QStringLiteral("TrueType")) &&
+                     !fonts.contains(QStringLiteral("Type 3")),
+                 qPrintable(fonts));
         for (const QString& line : fonts.split(QLatin1Char('\n'), Qt::SkipEmptyParts).mid(2)) {
             QVERIFY2(line.contains(QStringLiteral("yes")), qPrintable(line));
         }
-        QCOMPARE(output(QStringLiteral("pdfimages"), {QStringLiteral("-list"), pdf}).split(QLatin1Char('\n'), Qt::SkipEmptyParts).size(), 2);
+        QCOMPARE(output(QStringLiteral("pdfimages"), {QStringLiteral("-list"), pdf})
+                     .split(QLatin1Char('\n'), Qt::SkipEmptyParts)
+                     .size(),
+                 2);
         const QString csv = m_demo->file(QStringLiteral("cells.csv"));
         m_window->document()->exportCellsCsv(csv);
         QTRY_VERIFY(m_window->document()->message().severity == Message::Severity::info &&
@@ -314,7 +334,8 @@ class TestStudio : public QObject {
         dialog.show();
         dialog.setOutput(m_demo->file(QStringLiteral("collected.h5")));
         QTRY_VERIFY_WITH_TIMEOUT(!dialog.estimating(), 20000);
-        QVERIFY2(dialog.estimateText().contains(QStringLiteral("on disk")), qPrintable(dialog.estimateText()));
+        QVERIFY2(dialog.estimateText().contains(QStringLiteral("on disk")),
+                 qPrintable(dialog.estimateText()));
         auto request = dialog.request();
         QCOMPARE(request.tasks.size(), std::size_t(2));
         request.maxSamples = 4;
@@ -323,7 +344,8 @@ class TestStudio : public QObject {
         QTRY_VERIFY_WITH_TIMEOUT(m_window->document()->source() == Document::Source::dump, 60000);
         QVERIFY(m_window->document()->canCompute());
         m_window->document()->compute();
-        QTRY_VERIFY_WITH_TIMEOUT(m_window->document()->scores() && m_window->document()->scores()->complete(), 60000);
+        QTRY_VERIFY_WITH_TIMEOUT(
+            m_window->document()->scores() && m_window->document()->scores()->complete(), 60000);
     }
 
     void theDemoComputesByItself() {
@@ -332,8 +354,10 @@ class TestStudio : public QObject {
         QTest::mouseClick(button, Qt::LeftButton);
         QCOMPARE(m_window->document()->state(), Document::State::collecting);
         QVERIFY(m_window->jobBar()->running());
-        QTRY_VERIFY_WITH_TIMEOUT(m_window->document()->scores() && m_window->document()->scores()->complete(), 120000);
-        QVERIFY(m_window->overview()->headlineText().contains(QStringLiteral("most conflicted block")));
+        QTRY_VERIFY_WITH_TIMEOUT(
+            m_window->document()->scores() && m_window->document()->scores()->complete(), 120000);
+        QVERIFY(
+            m_window->overview()->headlineText().contains(QStringLiteral("most conflicted block")));
     }
 
     void themesSwitch() {
@@ -363,7 +387,9 @@ class TestStudio : public QObject {
     void pointAt(QWidget* w, QPoint at) {
         QTest::mouseMove(m_window->windowHandle(), w->mapTo(m_window.get(), at));
     }
-    QAction* action(const char* name) const { return m_window->findChild<QAction*>(QLatin1String(name)); }
+    QAction* action(const char* name) const {
+        return m_window->findChild<QAction*>(QLatin1String(name));
+    }
     QString label(const char* name) const {
         auto* l = m_window->findChild<QLabel*>(QLatin1String(name));
         return l ? l->accessibleName() : QString();
@@ -375,7 +401,8 @@ class TestStudio : public QObject {
         return QString::fromUtf8(p.readAllStandardOutput());
     }
     static QString windowTitles() {
-        return output(QStringLiteral("xwininfo"), {QStringLiteral("-root"), QStringLiteral("-tree")});
+        return output(QStringLiteral("xwininfo"),
+                      {QStringLiteral("-root"), QStringLiteral("-tree")});
     }
 
     std::unique_ptr<QTemporaryDir> m_settings;

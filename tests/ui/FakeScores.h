@@ -53,8 +53,9 @@ inline std::shared_ptr<const engine::ScoreHeader> fakeHeader(const FakeShape& s)
                                i % 2 ? "add" : "multiply", 4, 1.5F});
     }
     for (int j = 0; j < s.nB; ++j) {
-        h->samplesB.push_back({"code-" + std::to_string(j), "for x in range(" + std::to_string(j) + "):",
-                               j % 2 ? "loop" : "call", 7, 2.5F});
+        h->samplesB.push_back(
+            {"code-" + std::to_string(j),
+             "for x in range(" + std::to_string(j) + "):", j % 2 ? "loop" : "call", 7, 2.5F});
     }
     h->headTypes.names = {"induction", "mixed"};
     for (int n = 0; n < s.layers * s.heads; ++n) {
@@ -86,7 +87,8 @@ inline std::shared_ptr<const engine::LayerScores> fakeLayer(const FakeShape& s, 
 }
 
 /// @param computed layers that are there; negative: all
-inline std::shared_ptr<const engine::Scores> fakeScores(const FakeShape& s = {}, int computed = -1) {
+inline std::shared_ptr<const engine::Scores> fakeScores(const FakeShape& s = {},
+                                                        int computed = -1) {
     std::vector<std::shared_ptr<const engine::LayerScores>> layers;
     for (int l = 0; l < s.layers; ++l) {
         layers.push_back(computed < 0 || l < computed ? fakeLayer(s, l) : nullptr);

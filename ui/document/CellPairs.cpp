@@ -34,7 +34,9 @@ double CellPairs::score(Block block, PairRef pair) const {
     return at < v.size() ? static_cast<double>(v[at]) : std::numeric_limits<double>::quiet_NaN();
 }
 
-bool CellPairs::loading() const { return m_runner->running(); }
+bool CellPairs::loading() const {
+    return m_runner->running();
+}
 
 void CellPairs::choosePair() {
     if (!m_cell || m_document->selection()->pair() || this->values().empty()) {
@@ -69,8 +71,8 @@ void CellPairs::update() {
     if (m_wanted == cell && m_wantedScores == scores) {
         return;
     }
-    const bool sameHead = m_cell && m_scores == scores && m_cell->row == cell->row &&
-                          m_cell->column == cell->column;
+    const bool sameHead =
+        m_cell && m_scores == scores && m_cell->row == cell->row && m_cell->column == cell->column;
     m_wanted = cell;
     m_wantedScores = scores;
     if (sameHead) { // another block of the same head: everything is here

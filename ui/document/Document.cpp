@@ -92,7 +92,9 @@ Document::Document(QObject* parent)
 
 Document::~Document() = default;
 
-QString Document::fileName() const { return QFileInfo(m_path).fileName(); }
+QString Document::fileName() const {
+    return QFileInfo(m_path).fileName();
+}
 
 void Document::setState(State state) {
     if (state != m_state) {
@@ -307,7 +309,9 @@ void Document::requestEdited() {
     }
 }
 
-bool Document::outdated() const { return m_scores && m_scoresKey != cacheKey(m_request); }
+bool Document::outdated() const {
+    return m_scores && m_scoresKey != cacheKey(m_request);
+}
 
 // ---- computing ----------------------------------------------------------------------------------
 
@@ -338,11 +342,11 @@ void Document::remember(const std::string& key, std::shared_ptr<const engine::Sc
     const double blocks = static_cast<double>(std::count(h.blocks.begin(), h.blocks.end(), true));
     const bool inFile = m_source == Source::results && m_remembered.empty();
     m_remembered.push_front({key, std::move(scores),
-                             inFile ? 0
-                                    : blocks * 4.0 * static_cast<double>(h.layers.size()) *
-                                          static_cast<double>(h.heads.size()) *
-                                          static_cast<double>(h.nA()) *
-                                          static_cast<double>(h.nB())});
+                             inFile
+                                 ? 0
+                                 : blocks * 4.0 * static_cast<double>(h.layers.size()) *
+                                       static_cast<double>(h.heads.size()) *
+                                       static_cast<double>(h.nA()) * static_cast<double>(h.nB())});
     double total = 0;
     for (auto it = m_remembered.begin(); it != m_remembered.end();) {
         total += it->bytes;
@@ -375,7 +379,9 @@ void Document::setScores(std::shared_ptr<const engine::Scores> scores) {
     emit scoresChanged();
 }
 
-void Document::compute() { startCompute(true); }
+void Document::compute() {
+    startCompute(true);
+}
 
 void Document::startCompute(bool showLayers) {
     if (!canCompute()) {
@@ -410,7 +416,9 @@ void Document::startCompute(bool showLayers) {
     setState(State::computing);
 }
 
-void Document::cancel() { m_runner->cancel(); }
+void Document::cancel() {
+    m_runner->cancel();
+}
 
 // ---- other jobs ---------------------------------------------------------------------------------
 
@@ -441,7 +449,8 @@ void Document::saveResults(const QString& file) {
     m_writer->start([this, file, scores = m_scores](JobContext& context) -> JobRunner::Delivery {
         results::writeResults(toPath(file), *scores, context.job());
         return [this, file] {
-            setMessage(Message::info(tr("Saved the results as %1").arg(QDir::toNativeSeparators(file))));
+            setMessage(
+                Message::info(tr("Saved the results as %1").arg(QDir::toNativeSeparators(file))));
         };
     });
 }

@@ -31,7 +31,7 @@ class Document : public QObject {
         ready,     ///< open, at rest
         computing, ///< scores are being computed
         collecting,
-        partial,   ///< a computation was cancelled; scores() holds what it reached
+        partial, ///< a computation was cancelled; scores() holds what it reached
     };
     Q_ENUM(State)
 

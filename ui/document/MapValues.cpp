@@ -42,7 +42,9 @@ double MapValues::value(Block block, int row, int column) const {
              static_cast<std::size_t>(column)];
 }
 
-bool MapValues::loading() const { return m_runner->running(); }
+bool MapValues::loading() const {
+    return m_runner->running();
+}
 
 void MapValues::setReduction(results::Reduction reduction) {
     if (reduction != m_reduction) {

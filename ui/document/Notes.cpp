@@ -20,12 +20,14 @@ Notes::Notes(QObject* parent)
     : QObject(parent) {}
 
 QString Notes::textAt(const Place& place) const {
-    const auto it = std::find_if(m_notes.begin(), m_notes.end(), [&](const Note& n) { return n.place == place; });
+    const auto it = std::find_if(m_notes.begin(), m_notes.end(),
+                                 [&](const Note& n) { return n.place == place; });
     return it == m_notes.end() ? QString() : it->text;
 }
 
 void Notes::setText(const Place& place, const QString& text) {
-    const auto it = std::find_if(m_notes.begin(), m_notes.end(), [&](const Note& n) { return n.place == place; });
+    const auto it = std::find_if(m_notes.begin(), m_notes.end(),
+                                 [&](const Note& n) { return n.place == place; });
     if (text.trimmed().isEmpty()) {
         if (it == m_notes.end()) {
             return;

@@ -16,9 +16,8 @@ PairProfile::PairProfile(Document* document)
     connect(document->selection(), &Selection::pairChanged, this, &PairProfile::updateProfile);
     connect(document, &Document::scoresChanged, this, &PairProfile::updateDiagnostics);
     connect(document->selection(), &Selection::changed, this, &PairProfile::updateDiagnostics);
-    connect(m_runner, &JobRunner::failed, document, [document](std::exception_ptr e) {
-        document->setMessage(Message::of(std::move(e)));
-    });
+    connect(m_runner, &JobRunner::failed, document,
+            [document](std::exception_ptr e) { document->setMessage(Message::of(std::move(e))); });
     connect(m_diagnose, &JobRunner::failed, this, [this](std::exception_ptr e) {
         m_problem = Message::of(std::move(e)).what;
         emit diagnosticsChanged();
@@ -55,7 +54,8 @@ void PairProfile::updateProfile() {
     m_runner->start([this, scores, p = *pair](JobContext& context) -> JobRunner::Delivery {
         const auto& h = scores->header();
         const std::size_t heads = h.heads.size();
-        const std::size_t at = static_cast<std::size_t>(p.i) * h.nB() + static_cast<std::size_t>(p.j);
+        const std::size_t at =
+            static_cast<std::size_t>(p.i) * h.nB() + static_cast<std::size_t>(p.j);
         std::array<std::vector<double>, 4> values;
         for (auto& v : values) {
             v.assign(h.layers.size() * heads, std::numeric_limits<double>::quiet_NaN());
@@ -95,12 +95,14 @@ void PairProfile::updateDiagnostics() {
     const auto s = m_document->selection()->state();
     const auto dump = m_document->dump();
     if (!scores || !s.cell || !s.pair || !dump) {
-        m_problem = scores && s.pair && !dump ? tr("The dump behind these results is not at hand") : QString();
+        m_problem = scores && s.pair && !dump ? tr("The dump behind these results is not at hand")
+                                              : QString();
         emit diagnosticsChanged();
         return;
     }
     const auto& h = scores->header();
-    if (static_cast<std::size_t>(s.pair->i) >= h.nA() || static_cast<std::size_t>(s.pair->j) >= h.nB()) {
+    if (static_cast<std::size_t>(s.pair->i) >= h.nA() ||
+        static_cast<std::size_t>(s.pair->j) >= h.nB()) {
         emit diagnosticsChanged();
         return;
     }

@@ -27,7 +27,9 @@ void Selection::setCell(std::optional<CellRef> cell) {
     }
 }
 
-void Selection::setPair(std::optional<PairRef> pair) { set({m_state.cell, pair}); }
+void Selection::setPair(std::optional<PairRef> pair) {
+    set({m_state.cell, pair});
+}
 
 void Selection::set(const State& state) {
     if (state == m_state) {

@@ -84,7 +84,8 @@ seriate(const std::vector<float>& values, std::size_t rows, std::size_t columns)
     const auto order = [](const std::vector<double>& x) {
         std::vector<std::size_t> o(x.size());
         std::iota(o.begin(), o.end(), std::size_t(0));
-        std::stable_sort(o.begin(), o.end(), [&](std::size_t a, std::size_t b) { return x[a] > x[b]; });
+        std::stable_sort(o.begin(), o.end(),
+                         [&](std::size_t a, std::size_t b) { return x[a] > x[b]; });
         return o;
     };
     return {order(u), order(v)};

@@ -102,9 +102,10 @@ Session sessionFromJson(const QByteArray& text, const QString& sessionFile) {
             s.place = placeFrom(j.at("selection"));
         }
         for (const json& n : j.value("notes", json::array())) {
-            s.notes.push_back({placeFrom(n), QString::fromStdString(n.at("text").get<std::string>()),
-                               QDateTime::fromString(QString::fromStdString(n.value("written", std::string())),
-                                                     Qt::ISODate)});
+            s.notes.push_back(
+                {placeFrom(n), QString::fromStdString(n.at("text").get<std::string>()),
+                 QDateTime::fromString(QString::fromStdString(n.value("written", std::string())),
+                                       Qt::ISODate)});
         }
         for (const json& p : j.value("pins", json::array())) {
             s.pins.push_back(placeFrom(p));

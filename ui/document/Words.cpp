@@ -14,7 +14,9 @@
 namespace qkov::ui {
 
 namespace {
-QString tr(const char* text) { return QCoreApplication::translate("Words", text); }
+QString tr(const char* text) {
+    return QCoreApplication::translate("Words", text);
+}
 /// Shares of parameters below the floor from which Fisher is called thin or poor.
 constexpr double thinShare = 0.5;
 constexpr double poorShare = 0.95;
@@ -34,9 +36,15 @@ int indexOf(const std::vector<T>& v, const T& value) {
 }
 } // namespace
 
-QString number(double value) { return QString::fromStdString(formatNumber(value)); }
-QString count(std::int64_t value) { return QString::fromStdString(formatCount(value)); }
-QString quoted(const std::string& text) { return QString::fromStdString(text); }
+QString number(double value) {
+    return QString::fromStdString(formatNumber(value));
+}
+QString count(std::int64_t value) {
+    return QString::fromStdString(formatCount(value));
+}
+QString quoted(const std::string& text) {
+    return QString::fromStdString(text);
+}
 
 QString modeName(engine::Mode mode) {
     switch (mode) {
@@ -132,8 +140,7 @@ QString typeName(const engine::ScoreHeader& header, int row, int column) {
 }
 
 int kvHeadOf(const engine::ScoreHeader& header, int column) {
-    return static_cast<int>(
-        header.model.kvHead(header.heads.at(static_cast<std::size_t>(column))));
+    return static_cast<int>(header.model.kvHead(header.heads.at(static_cast<std::size_t>(column))));
 }
 
 QString kvSharing(const engine::ScoreHeader& header, const CellRef& cell) {
@@ -193,12 +200,16 @@ QString headline(const engine::Scores& scores) {
         text = tr("%1 is the most conflicted block").arg(QLatin1Char(blockName(*o.mostConflicted)));
     }
     if (o.peak) {
-        const QString where = QStringLiteral("L%1 H%2").arg(o.peak->layer.value).arg(o.peak->head.value);
-        QString peak = o.mostConflicted == o.peak->block
-                           ? tr("peak %1").arg(where)
-                           : tr("peak %1 in %2").arg(where).arg(QLatin1Char(blockName(o.peak->block)));
+        const QString where =
+            QStringLiteral("L%1 H%2").arg(o.peak->layer.value).arg(o.peak->head.value);
+        QString peak =
+            o.mostConflicted == o.peak->block
+                ? tr("peak %1").arg(where)
+                : tr("peak %1 in %2").arg(where).arg(QLatin1Char(blockName(o.peak->block)));
         if (std::isfinite(o.peakRatio) && o.peakRatio > 0) {
-            peak += tr(", %1× %2's median").arg(number(o.peakRatio)).arg(QLatin1Char(blockName(o.peak->block)));
+            peak += tr(", %1× %2's median")
+                        .arg(number(o.peakRatio))
+                        .arg(QLatin1Char(blockName(o.peak->block)));
         }
         text += (text.isEmpty() ? QString() : QStringLiteral(" · ")) + peak;
     }
@@ -210,8 +221,9 @@ QString provenance(const engine::ScoreHeader& h, bool tasks) {
     if (tasks) {
         parts << QStringLiteral("%1 → %2").arg(quoted(h.taskA), quoted(h.taskB));
     }
-    parts << tr("%1 × %2 samples").arg(count(static_cast<std::int64_t>(h.nA())),
-                                       count(static_cast<std::int64_t>(h.nB())));
+    parts << tr("%1 × %2 samples")
+                 .arg(count(static_cast<std::int64_t>(h.nA())),
+                      count(static_cast<std::int64_t>(h.nB())));
     if (h.request.mode) {
         parts << modeName(*h.request.mode).toLower();
     }
@@ -251,7 +263,8 @@ QString finding(const engine::Scores& scores, const CellRef& cell, std::optional
     if (pair) {
         text += tr("; %1 × %2 scores %3")
                     .arg(quoted(h.samplesA.at(static_cast<std::size_t>(pair->i)).id),
-                         quoted(h.samplesB.at(static_cast<std::size_t>(pair->j)).id), number(pairScore));
+                         quoted(h.samplesB.at(static_cast<std::size_t>(pair->j)).id),
+                         number(pairScore));
     }
     return text + QLatin1Char('.');
 }
@@ -265,7 +278,8 @@ QString shellQuoted(const QString& text) {
         return text;
     }
     QString q = text;
-    return QLatin1Char('\'') + q.replace(QLatin1Char('\''), QStringLiteral("'\\''")) + QLatin1Char('\'');
+    return QLatin1Char('\'') + q.replace(QLatin1Char('\''), QStringLiteral("'\\''")) +
+           QLatin1Char('\'');
 }
 
 QString numbers(const std::vector<std::int64_t>& v) {
@@ -284,7 +298,9 @@ QString numbers(const std::vector<std::int64_t>& v) {
     return parts.join(QLatin1Char(','));
 }
 
-QString exact(double value) { return QString::number(value, 'g', 17); }
+QString exact(double value) {
+    return QString::number(value, 'g', 17);
+}
 } // namespace
 
 QString commandLine(const engine::ScoreHeader& h, const QString& dumpPath) {
@@ -383,7 +399,8 @@ std::optional<PairRef> translated(std::optional<PairRef> pair, const engine::Sco
         return {};
     }
     const auto find = [](const std::vector<dump::SampleInfo>& in, const std::string& id) {
-        const auto it = std::find_if(in.begin(), in.end(), [&](const auto& s) { return s.id == id; });
+        const auto it =
+            std::find_if(in.begin(), in.end(), [&](const auto& s) { return s.id == id; });
         return it == in.end() ? -1 : static_cast<int>(it - in.begin());
     };
     const int i = find(to.samplesA, from.samplesA.at(static_cast<std::size_t>(pair->i)).id);

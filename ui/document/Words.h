@@ -11,14 +11,14 @@
 
 namespace qkov::ui {
 
-QString number(double value);        ///< 3 significant digits, "–" for NaN
-QString count(std::int64_t value);   ///< thin-space thousands
-QString quoted(const std::string&);  ///< as QString
+QString number(double value);       ///< 3 significant digits, "–" for NaN
+QString count(std::int64_t value);  ///< thin-space thousands
+QString quoted(const std::string&); ///< as QString
 
-QString modeName(engine::Mode mode);       ///< "Behavioral"
-QString variantName(engine::Variant);      ///< "Signed"
-QString variantHint(engine::Variant);      ///< one line: what it reads as
-QString modeHint(engine::Mode mode);       ///< one line: what it divides by, and its theory note
+QString modeName(engine::Mode mode);  ///< "Behavioral"
+QString variantName(engine::Variant); ///< "Signed"
+QString variantHint(engine::Variant); ///< one line: what it reads as
+QString modeHint(engine::Mode mode);  ///< one line: what it divides by, and its theory note
 
 /// "L7 · H3 · O"
 QString cellName(const engine::ScoreHeader& header, const CellRef& cell);

@@ -37,7 +37,9 @@ JobRunner::~JobRunner() {
     delete m_worker;
 }
 
-bool JobRunner::drained() const { return m_pending->load() == 0; }
+bool JobRunner::drained() const {
+    return m_pending->load() == 0;
+}
 
 void JobRunner::post(const std::shared_ptr<Run>& run, Delivery delivery) {
     QMetaObject::invokeMethod(

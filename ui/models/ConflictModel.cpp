@@ -48,7 +48,9 @@ void ConflictModel::setActive(bool active) {
     }
 }
 
-bool ConflictModel::loading() const { return m_runner->running() || m_timer.isActive(); }
+bool ConflictModel::loading() const {
+    return m_runner->running() || m_timer.isActive();
+}
 
 void ConflictModel::schedule() {
     m_stale = true;
@@ -76,16 +78,16 @@ void ConflictModel::run() {
     m_query.cell.reset();
     if (m_scope == Scope::cell) {
         // K and V of heads that share a kv head are one slice; the selected cell shows it anyway.
-        m_query.cell = {static_cast<std::size_t>(cell->row), static_cast<std::size_t>(cell->column)};
+        m_query.cell = {static_cast<std::size_t>(cell->row),
+                        static_cast<std::size_t>(cell->column)};
         m_query.block = cell->block;
     }
     m_runner->start([this, scores, query = m_query](JobContext& context) -> JobRunner::Delivery {
         context.job().stage(tr("Searching pairs").toStdString(), 0, 1);
-        auto list = std::make_shared<ConflictList>(
-            runQuery(*scores, query, [&](double done) {
-                context.checkCancelled();
-                context.job().advance(done);
-            }));
+        auto list = std::make_shared<ConflictList>(runQuery(*scores, query, [&](double done) {
+            context.checkCancelled();
+            context.job().advance(done);
+        }));
         return [this, scores, list] {
             beginResetModel();
             m_list = std::move(*list);
@@ -221,8 +223,9 @@ QVariant ConflictModel::headerData(int section, Qt::Orientation orientation, int
 
 void ConflictModel::sort(int column, Qt::SortOrder order) {
     using Sort = ConflictQuery::Sort;
-    static constexpr Sort sorts[columns] = {Sort::block,   Sort::layer,  Sort::head,   Sort::sampleA,
-                                            Sort::sampleB, Sort::groupA, Sort::groupB, Sort::score};
+    static constexpr Sort sorts[columns] = {Sort::block,   Sort::layer,   Sort::head,
+                                            Sort::sampleA, Sort::sampleB, Sort::groupA,
+                                            Sort::groupB,  Sort::score};
     if (column < 0 || column >= columns) {
         return;
     }

@@ -13,7 +13,9 @@ namespace qkov::ui {
 
 namespace {
 
-QString lower(const std::string& s) { return QString::fromStdString(s).toCaseFolded(); }
+QString lower(const std::string& s) {
+    return QString::fromStdString(s).toCaseFolded();
+}
 
 std::optional<std::vector<std::pair<std::int64_t, std::int64_t>>> parseNumbers(const QString& t) {
     std::vector<std::pair<std::int64_t, std::int64_t>> ranges;
@@ -51,8 +53,7 @@ ConflictFilter ConflictFilter::parse(const QString& text) {
         {QLatin1String("b"), Key::b},         {QLatin1String("group"), Key::group},
         {QLatin1String("text"), Key::text},   {QLatin1String("score"), Key::score}};
     // key:value, key:"two words", "two words", word
-    static const QRegularExpression token(
-        QStringLiteral("(?:(\\w+):)?(?:\"([^\"]*)\"?|(\\S+))"));
+    static const QRegularExpression token(QStringLiteral("(?:(\\w+):)?(?:\"([^\"]*)\"?|(\\S+))"));
     ConflictFilter f;
     auto it = token.globalMatch(text);
     while (it.hasNext()) {
@@ -87,15 +88,14 @@ ConflictFilter ConflictFilter::parse(const QString& text) {
             }
         } else if (term.key == Key::block) {
             term.text = value.toUpper().remove(QLatin1Char(','));
-            understood = std::all_of(term.text.begin(), term.text.end(), [](QChar c) {
-                return QStringLiteral("QKVO").contains(c);
-            });
+            understood = std::all_of(term.text.begin(), term.text.end(),
+                                     [](QChar c) { return QStringLiteral("QKVO").contains(c); });
         } else if (term.key == Key::score) {
             QString n = value;
             if (n.startsWith(QLatin1Char('>')) || n.startsWith(QLatin1Char('<'))) {
                 term.comparison = n[0].toLatin1();
-                n = n.mid(n.startsWith(QLatin1String(">=")) || n.startsWith(QLatin1String("<=")) ? 2
-                                                                                                : 1);
+                n = n.mid(
+                    n.startsWith(QLatin1String(">=")) || n.startsWith(QLatin1String("<=")) ? 2 : 1);
             } else {
                 term.comparison = '>';
             }
@@ -227,10 +227,9 @@ ConflictList runQuery(const engine::Scores& scores, const ConflictQuery& query,
                     continue;
                 }
                 ++list.matches;
-                list.rows.push_back({block, static_cast<std::uint16_t>(row),
-                                     static_cast<std::uint16_t>(column),
-                                     static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(j),
-                                     v});
+                list.rows.push_back(
+                    {block, static_cast<std::uint16_t>(row), static_cast<std::uint16_t>(column),
+                     static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(j), v});
             }
         }
         if (list.rows.size() > gather) {

@@ -93,7 +93,8 @@ QStringList missingOf(const Document& d) {
                 lines << QObject::tr("Texts of %1: pairs show ids only").arg(name);
             }
             if (!task.fisher.contains("structural")) {
-                lines << QObject::tr("Stored Fisher of %1: it is computed from the samples").arg(name);
+                lines << QObject::tr("Stored Fisher of %1: it is computed from the samples")
+                             .arg(name);
             }
             std::map<char, QStringList> holes;
             for (std::int64_t l = 0; l < info.model.numLayers; ++l) {
@@ -106,7 +107,9 @@ QStringList missingOf(const Document& d) {
             }
             for (const auto& [block, layers] : holes) {
                 const bool all = layers.size() == info.model.numLayers;
-                lines << (all ? QObject::tr("%1 of %2, in every layer").arg(QLatin1Char(block)).arg(name)
+                lines << (all ? QObject::tr("%1 of %2, in every layer")
+                                    .arg(QLatin1Char(block))
+                                    .arg(name)
                               : QObject::tr("%1 of %2, in layers %3")
                                     .arg(QLatin1Char(block))
                                     .arg(name, layers.join(QStringLiteral(", "))));
@@ -116,12 +119,14 @@ QStringList missingOf(const Document& d) {
                     return p.second.storage == dump::Storage::contributions;
                 });
             if (unsignedOnly) {
-                lines << QObject::tr("Signs of %1's gradients: signed and cosine need them").arg(name);
+                lines << QObject::tr("Signs of %1's gradients: signed and cosine need them")
+                             .arg(name);
             }
         }
     } else if (d.source() == Document::Source::results) {
-        lines << QObject::tr("The dump behind these results: needed to compute again. Put it beside "
-                             "the results file");
+        lines << QObject::tr(
+            "The dump behind these results: needed to compute again. Put it beside "
+            "the results file");
     }
     if (d.scores()) {
         for (const auto& m : d.scores()->header().missing) {
@@ -179,13 +184,15 @@ void DataTreeModel::addModel(Node& root) {
         model.add(tr("Key/value heads"),
                   tr("%1, each shared by %2").arg(shape->numKvHeads).arg(shape->queriesPerKv()));
     }
-    model.add(tr("Head width"), shape->headDim == shape->vHeadDim
-                                    ? count(shape->headDim)
-                                    : tr("%1 (Q, K), %2 (V)").arg(shape->headDim).arg(shape->vHeadDim));
+    model.add(tr("Head width"),
+              shape->headDim == shape->vHeadDim
+                  ? count(shape->headDim)
+                  : tr("%1 (Q, K), %2 (V)").arg(shape->headDim).arg(shape->vHeadDim));
     model.add(tr("Hidden width"), count(shape->hiddenDim));
     if (m_document->checkpoint()) {
         model.add(tr("Parameters"), count(m_document->checkpoint()->parameterCount()));
-        model.add(tr("On disk"), quoted(formatBytes(static_cast<double>(m_document->checkpoint()->bytes()))));
+        model.add(tr("On disk"),
+                  quoted(formatBytes(static_cast<double>(m_document->checkpoint()->bytes()))));
     }
     const auto* layout = layoutOf(*m_document);
     if (!layout) {
@@ -212,7 +219,8 @@ void DataTreeModel::addModel(Node& root) {
             for (const auto& task : m_document->dump()->info().tasks) {
                 const auto it = task.parameters.find(p.name);
                 if (it != task.parameters.end()) {
-                    shapeWords = shapeText(it->second.shape) + QStringLiteral(", ") + storageName(it->second);
+                    shapeWords = shapeText(it->second.shape) + QStringLiteral(", ") +
+                                 storageName(it->second);
                     break;
                 }
             }
@@ -300,8 +308,9 @@ void DataTreeModel::addFisher(Node& root) {
             if (set.estimator == "ema") {
                 s.add(tr("Decay"), number(set.decay));
             }
-            const auto resolution = set.parameters.empty() ? dump::Resolution::element
-                                                           : set.parameters.begin()->second.resolution;
+            const auto resolution = set.parameters.empty()
+                                        ? dump::Resolution::element
+                                        : set.parameters.begin()->second.resolution;
             s.add(tr("One value per"), resolution == dump::Resolution::element ? tr("parameter")
                                        : resolution == dump::Resolution::head  ? tr("head")
                                                                                : tr("head type"));
@@ -322,13 +331,15 @@ void DataTreeModel::addTypes(Node& root) {
     Node& n = root.add(tr("Head types"), {}, Types);
     n.icon = QStringLiteral("layers");
     for (std::size_t t = 0; t < types->names.size(); ++t) {
-        const auto heads = std::count(types->type.begin(), types->type.end(), static_cast<std::uint8_t>(t));
+        const auto heads =
+            std::count(types->type.begin(), types->type.end(), static_cast<std::uint8_t>(t));
         const QChar glyph = headTypeMark(quoted(types->names[t]));
         QString name = headTypeLabel(quoted(types->names[t]));
         if (!glyph.isNull()) {
             name += QLatin1Char(' ') + QString(glyph);
         }
-        n.add(name, count(heads)).toolTip = heads == 1 ? tr("1 head") : tr("%1 heads").arg(count(heads));
+        n.add(name, count(heads)).toolTip =
+            heads == 1 ? tr("1 head") : tr("%1 heads").arg(count(heads));
     }
 }
 
@@ -349,7 +360,9 @@ void DataTreeModel::addMissing(Node& root) {
     }
 }
 
-int DataTreeModel::missingCount() const { return static_cast<int>(m_shownMissing.size()); }
+int DataTreeModel::missingCount() const {
+    return static_cast<int>(m_shownMissing.size());
+}
 
 const DataTreeModel::Node* DataTreeModel::nodeOf(const QModelIndex& index) const {
     return index.isValid() ? static_cast<const Node*>(index.internalPointer()) : m_root.get();
@@ -374,7 +387,9 @@ int DataTreeModel::rowCount(const QModelIndex& parent) const {
     return parent.column() > 0 ? 0 : static_cast<int>(nodeOf(parent)->children.size());
 }
 
-int DataTreeModel::columnCount(const QModelIndex&) const { return 2; }
+int DataTreeModel::columnCount(const QModelIndex&) const {
+    return 2;
+}
 
 QVariant DataTreeModel::data(const QModelIndex& index, int role) const {
     if (!index.isValid()) {
@@ -385,8 +400,9 @@ QVariant DataTreeModel::data(const QModelIndex& index, int role) const {
     case Qt::DisplayRole:
         return index.column() == Name ? n->name : n->value;
     case Qt::ToolTipRole:
-        return n->toolTip.isEmpty() ? (n->value.isEmpty() ? n->name : n->name + QStringLiteral(": ") + n->value)
-                                    : n->toolTip;
+        return n->toolTip.isEmpty()
+                   ? (n->value.isEmpty() ? n->name : n->name + QStringLiteral(": ") + n->value)
+                   : n->toolTip;
     case IconNameRole:
         return index.column() == Name ? n->icon : QString();
     case KindRole:

@@ -16,12 +16,16 @@ ParameterModel::ParameterModel(Document* document, QObject* parent)
 void ParameterModel::rebuild() {
     beginResetModel();
     m_rows.clear();
-    const auto dtype = [](DType t) { return QString::fromLatin1(dtypeName(t).data(), static_cast<qsizetype>(dtypeName(t).size())); };
+    const auto dtype = [](DType t) {
+        return QString::fromLatin1(dtypeName(t).data(),
+                                   static_cast<qsizetype>(dtypeName(t).size()));
+    };
     if (m_document->checkpoint()) {
         const auto& c = *m_document->checkpoint();
         for (const auto& p : c.layout().parameters()) {
             const auto* t = c.find(p.name);
-            m_rows.push_back({p, t ? t->shape : std::vector<std::int64_t>{}, t ? dtype(t->dtype) : QString()});
+            m_rows.push_back(
+                {p, t ? t->shape : std::vector<std::int64_t>{}, t ? dtype(t->dtype) : QString()});
         }
     } else if (const auto dump = m_document->dump()) {
         for (const auto& p : dump->layout().parameters()) {
@@ -34,9 +38,10 @@ void ParameterModel::rebuild() {
                     continue;
                 }
                 row.shape = it->second.shape;
-                const QString kind = it->second.storage == dump::Storage::factored        ? tr("factors")
-                                     : it->second.storage == dump::Storage::contributions ? tr("contributions")
-                                                                                          : tr("gradients");
+                const QString kind = it->second.storage == dump::Storage::factored ? tr("factors")
+                                     : it->second.storage == dump::Storage::contributions
+                                         ? tr("contributions")
+                                         : tr("gradients");
                 const QString text = kind + QStringLiteral(", ") + dtype(it->second.dtype);
                 if (!stored.contains(text)) {
                     stored << text;
@@ -50,12 +55,15 @@ void ParameterModel::rebuild() {
 }
 
 const model::ParameterInfo* ParameterModel::parameterAt(int row) const {
-    return row >= 0 && static_cast<std::size_t>(row) < m_rows.size() ? &m_rows[static_cast<std::size_t>(row)].info : nullptr;
+    return row >= 0 && static_cast<std::size_t>(row) < m_rows.size()
+               ? &m_rows[static_cast<std::size_t>(row)].info
+               : nullptr;
 }
 
 std::vector<std::int64_t> ParameterModel::shapeAt(int row) const {
-    return row >= 0 && static_cast<std::size_t>(row) < m_rows.size() ? m_rows[static_cast<std::size_t>(row)].shape
-                                                                     : std::vector<std::int64_t>{};
+    return row >= 0 && static_cast<std::size_t>(row) < m_rows.size()
+               ? m_rows[static_cast<std::size_t>(row)].shape
+               : std::vector<std::int64_t>{};
 }
 
 int ParameterModel::rowOf(const QString& name) const {
@@ -71,7 +79,9 @@ int ParameterModel::rowCount(const QModelIndex& parent) const {
     return parent.isValid() ? 0 : static_cast<int>(m_rows.size());
 }
 
-int ParameterModel::columnCount(const QModelIndex& parent) const { return parent.isValid() ? 0 : columns; }
+int ParameterModel::columnCount(const QModelIndex& parent) const {
+    return parent.isValid() ? 0 : columns;
+}
 
 QVariant ParameterModel::data(const QModelIndex& index, int role) const {
     if (!index.isValid() || (role != Qt::DisplayRole && role != Qt::ToolTipRole)) {
@@ -111,7 +121,8 @@ QVariant ParameterModel::headerData(int section, Qt::Orientation orientation, in
     if (role == Qt::TextAlignmentRole) {
         return QVariant(Qt::AlignLeft | Qt::AlignVCenter);
     }
-    const QString names[columns] = {tr("Layer"), tr("Blocks"), tr("Shape"), tr("Stored as"), tr("Name")};
+    const QString names[columns] = {tr("Layer"), tr("Blocks"), tr("Shape"), tr("Stored as"),
+                                    tr("Name")};
     return role == Qt::DisplayRole ? QVariant(names[section]) : QVariant();
 }
 

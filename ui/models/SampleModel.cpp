@@ -93,7 +93,8 @@ QVariant SampleModel::data(const QModelIndex& index, int role) const {
         return number(static_cast<double>(s.loss));
     case Text:
         // One line; the row shows a start only, however long the text is.
-        return QString::fromUtf8(s.text.data(), static_cast<qsizetype>(std::min<std::size_t>(s.text.size(), 400)))
+        return QString::fromUtf8(s.text.data(),
+                                 static_cast<qsizetype>(std::min<std::size_t>(s.text.size(), 400)))
             .simplified();
     default:
         return {};
@@ -159,9 +160,8 @@ bool SampleFilter::filterAcceptsRow(int row, const QModelIndex& parent) const {
     const QString all = text(SampleModel::TaskColumn) + QLatin1Char('\n') + text(SampleModel::Id) +
                         QLatin1Char('\n') + text(SampleModel::Group) + QLatin1Char('\n') +
                         text(SampleModel::Id, SampleModel::FullTextRole);
-    return std::all_of(m_words.begin(), m_words.end(), [&](const QString& w) {
-        return all.contains(w, Qt::CaseInsensitive);
-    });
+    return std::all_of(m_words.begin(), m_words.end(),
+                       [&](const QString& w) { return all.contains(w, Qt::CaseInsensitive); });
 }
 
 } // namespace qkov::ui

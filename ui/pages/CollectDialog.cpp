@@ -53,11 +53,12 @@ CollectDialog::CollectDialog(const QString& model, QWidget* parent)
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(20, 16, 20, 16);
     column->setSpacing(10);
-    auto* intro = new QLabel(
-        tr("Runs %1 on each sample once, forward and backward, and keeps the gradients of its attention "
-           "weights. One file of samples per task, in JSON Lines: {\"id\": …, \"text\": …} on each line.")
-            .arg(QFileInfo(model).fileName()),
-        this);
+    auto* intro = new QLabel(tr("Runs %1 on each sample once, forward and backward, and keeps the "
+                                "gradients of its attention "
+                                "weights. One file of samples per task, in JSON Lines: {\"id\": …, "
+                                "\"text\": …} on each line.")
+                                 .arg(QFileInfo(model).fileName()),
+                             this);
     intro->setWordWrap(true);
     setMuted(intro);
     column->addWidget(intro);
@@ -154,13 +155,15 @@ void CollectDialog::buildOptions(QFormLayout* form) {
     };
     m_storage = combo(tr("Store"), "collectStorage",
                       {tr("Factors (exact, small)"), tr("Whole gradients (read by every tool)")},
-                      tr("Factors keep each layer's inputs and output gradients; the gradient is rebuilt from them exactly"));
-    m_dtype = combo(tr("Numbers stored as"), "collectDtype", {tr("16-bit floats"), tr("32-bit floats")},
-                    tr("16 bits halve the file"));
+                      tr("Factors keep each layer's inputs and output gradients; the gradient is "
+                         "rebuilt from them exactly"));
+    m_dtype = combo(tr("Numbers stored as"), "collectDtype",
+                    {tr("16-bit floats"), tr("32-bit floats")}, tr("16 bits halve the file"));
     m_loss = combo(tr("Loss of a sample"), "collectLoss",
                    {tr("Mean over its predicted tokens"), tr("Sum over its predicted tokens")},
                    tr("With a mean, long samples count no more than short ones"));
-    const auto spin = [&](const QString& label, const char* name, const QString& none, const QString& hint) {
+    const auto spin = [&](const QString& label, const char* name, const QString& none,
+                          const QString& hint) {
         auto* s = new QSpinBox(this);
         s->setRange(0, 10'000'000);
         s->setSpecialValueText(none);
@@ -171,9 +174,11 @@ void CollectDialog::buildOptions(QFormLayout* form) {
         form->addRow(label, s);
         return s;
     };
-    m_maxSamples = spin(tr("Samples per task"), "collectMaxSamples", tr("All"), tr("The first ones of each file"));
-    m_maxTokens = spin(tr("Tokens per sample"), "collectMaxTokens", tr("As many as the model takes"),
-                       tr("Longer samples are cut, and their number is reported"));
+    m_maxSamples = spin(tr("Samples per task"), "collectMaxSamples", tr("All"),
+                        tr("The first ones of each file"));
+    m_maxTokens =
+        spin(tr("Tokens per sample"), "collectMaxTokens", tr("As many as the model takes"),
+             tr("Longer samples are cut, and their number is reported"));
     m_fisher = new QCheckBox(tr("Store the Fisher of each task, decay"), this);
     m_fisher->setChecked(true);
     m_decay = new QDoubleSpinBox(this);
@@ -234,8 +239,8 @@ void CollectDialog::addTask(const QString& name, const QString& file) {
     connect(row->file, &QLineEdit::textChanged, this, &CollectDialog::changed);
     connect(browse, &QPushButton::clicked, this, [this, r] {
         const QString start = r->file->text().isEmpty() ? m_model : r->file->text();
-        const auto f = QFileDialog::getOpenFileName(this, tr("Samples of a task"), start,
-                                                    tr("JSON Lines (*.jsonl *.json);;All files (*)"));
+        const auto f = QFileDialog::getOpenFileName(
+            this, tr("Samples of a task"), start, tr("JSON Lines (*.jsonl *.json);;All files (*)"));
         if (!f.isEmpty()) {
             r->file->setText(f);
             if (r->name->text().isEmpty()) {
@@ -254,7 +259,9 @@ void CollectDialog::removeTask(TaskRow* row) {
     changed();
 }
 
-void CollectDialog::setOutput(const QString& file) { m_output->setText(QDir::toNativeSeparators(file)); }
+void CollectDialog::setOutput(const QString& file) {
+    m_output->setText(QDir::toNativeSeparators(file));
+}
 
 collect::CollectRequest CollectDialog::request() const {
     collect::CollectRequest r;
@@ -267,7 +274,8 @@ collect::CollectRequest CollectDialog::request() const {
     r.out = toPath(m_output->text());
     r.factored = m_storage->currentIndex() == 0;
     r.storage = m_dtype->currentIndex() == 0 ? DType::f16 : DType::f32;
-    r.loss = m_loss->currentIndex() == 0 ? collect::LossReduction::mean : collect::LossReduction::sum;
+    r.loss =
+        m_loss->currentIndex() == 0 ? collect::LossReduction::mean : collect::LossReduction::sum;
     r.maxSamples = m_maxSamples->value();
     r.maxTokens = m_maxTokens->value();
     r.structuralFisher = m_fisher->isChecked();
@@ -318,20 +326,26 @@ void CollectDialog::changed() {
     m_timer->start();
 }
 
-bool CollectDialog::estimating() const { return m_timer->isActive() || m_runner->running(); }
+bool CollectDialog::estimating() const {
+    return m_timer->isActive() || m_runner->running();
+}
 
-QString CollectDialog::estimateText() const { return m_estimate->text(); }
+QString CollectDialog::estimateText() const {
+    return m_estimate->text();
+}
 
 void CollectDialog::estimate() {
     m_runner->start([this, r = request()](JobContext& context) -> JobRunner::Delivery {
         context.checkCancelled();
         const auto e = collect::estimate(r);
         return [this, e] {
-            m_estimate->setText(
-                tr("%1 samples, the longest of %2 tokens. Needs about %3 of memory, %4 on disk and %5.")
-                    .arg(count(e.samples), count(e.longestTokens), quoted(formatBytes(e.memoryBytes)),
-                         quoted(formatBytes(e.diskBytes)),
-                         e.seconds < 1 ? tr("less than a second") : quoted(formatDuration(e.seconds))));
+            m_estimate->setText(tr("%1 samples, the longest of %2 tokens. Needs about %3 of "
+                                   "memory, %4 on disk and %5.")
+                                    .arg(count(e.samples), count(e.longestTokens),
+                                         quoted(formatBytes(e.memoryBytes)),
+                                         quoted(formatBytes(e.diskBytes)),
+                                         e.seconds < 1 ? tr("less than a second")
+                                                       : quoted(formatDuration(e.seconds))));
         };
     });
 }

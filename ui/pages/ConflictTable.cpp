@@ -91,7 +91,8 @@ void ConflictTable::setColumns(const QList<int>& columns) {
                                             ? QHeaderView::Interactive
                                             : QHeaderView::Stretch);
         if (narrow) {
-            header->resizeSection(c, m_view->fontMetrics().horizontalAdvance(QStringLiteral("Layer")) + 34);
+            header->resizeSection(
+                c, m_view->fontMetrics().horizontalAdvance(QStringLiteral("Layer")) + 34);
         }
     }
     header->resizeSection(ConflictModel::Score,
@@ -114,7 +115,8 @@ void ConflictTable::refreshSummary() {
         text += text.isEmpty() ? tr("Searching…") : tr(" · searching…");
     }
     if (!m_model->filter().problems().isEmpty()) {
-        text = tr("Not understood: %1").arg(m_model->filter().problems().join(QStringLiteral(", ")));
+        text =
+            tr("Not understood: %1").arg(m_model->filter().problems().join(QStringLiteral(", ")));
     }
     m_summary->setFullText(text);
 }
@@ -129,8 +131,8 @@ void ConflictTable::followSelection() {
         m_view->selectionModel()->clear();
     } else if (m_view->currentIndex().row() != row || !m_view->selectionModel()->hasSelection()) {
         const auto index = m_model->index(row, ConflictModel::SampleA);
-        m_view->selectionModel()->setCurrentIndex(
-            index, QItemSelectionModel::ClearAndSelect | QItemSelectionModel::Rows);
+        m_view->selectionModel()->setCurrentIndex(index, QItemSelectionModel::ClearAndSelect |
+                                                             QItemSelectionModel::Rows);
         m_view->scrollTo(index);
     }
     m_following = false;

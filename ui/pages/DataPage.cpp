@@ -128,8 +128,9 @@ QWidget* DataPage::buildSamples() {
     card->body()->addWidget(line, 1);
     card->setMinimumHeight(200);
     const auto recount = [this] {
-        m_count->setFullText(tr("%1 of %2 samples")
-                                 .arg(count(m_sampleFilter->rowCount()), count(m_sampleModel->rowCount())));
+        m_count->setFullText(
+            tr("%1 of %2 samples")
+                .arg(count(m_sampleFilter->rowCount()), count(m_sampleModel->rowCount())));
     };
     connect(m_search, &QLineEdit::textChanged, this, [this, recount](const QString& text) {
         m_sampleFilter->setWords(text);
@@ -141,7 +142,8 @@ QWidget* DataPage::buildSamples() {
         recount();
     });
     connect(m_sampleModel, &QAbstractItemModel::modelReset, this, recount);
-    connect(m_samples->selectionModel(), &QItemSelectionModel::currentRowChanged, this, &DataPage::refreshText);
+    connect(m_samples->selectionModel(), &QItemSelectionModel::currentRowChanged, this,
+            &DataPage::refreshText);
     return card;
 }
 
@@ -160,7 +162,8 @@ void DataPage::refreshText() {
     }
     const auto* sample = m_sampleModel->sampleAt(m_sampleFilter->mapToSource(index).row());
     if (sample) {
-        m_text->setSample(index.siblingAtColumn(SampleModel::TaskColumn).data().toString(), *sample);
+        m_text->setSample(index.siblingAtColumn(SampleModel::TaskColumn).data().toString(),
+                          *sample);
     }
 }
 
@@ -181,8 +184,8 @@ void DataPage::showTask(const QString& name) {
 
 void DataPage::refreshPicture() {
     const model::HeadLayout* layout = m_document->checkpoint() ? &m_document->checkpoint()->layout()
-                                      : m_document->dump()    ? &m_document->dump()->layout()
-                                                              : nullptr;
+                                      : m_document->dump()     ? &m_document->dump()->layout()
+                                                               : nullptr;
     if (!layout) {
         m_picture->clear(tr("The dump is needed to draw its matrices"));
         return;
@@ -199,10 +202,14 @@ void DataPage::refreshPicture() {
         const auto* p = m_parameterModel->parameterAt(current.row());
         const auto shape = m_parameterModel->shapeAt(current.row());
         if (p && shape.size() == 2) {
-            const bool wanted = cell && std::find(p->blocks.begin(), p->blocks.end(), cell->block) != p->blocks.end();
+            const bool wanted = cell && std::find(p->blocks.begin(), p->blocks.end(),
+                                                  cell->block) != p->blocks.end();
             const Block block = wanted ? cell->block : p->blocks.front();
             m_picture->setSlice(shape[0], shape[1], layout->slice(block, p->layer, HeadIndex(head)),
-                                QStringLiteral("L%1 · H%2 · %3").arg(p->layer.value).arg(head).arg(QLatin1Char(blockName(block))));
+                                QStringLiteral("L%1 · H%2 · %3")
+                                    .arg(p->layer.value)
+                                    .arg(head)
+                                    .arg(QLatin1Char(blockName(block))));
             return;
         }
     }

@@ -32,14 +32,15 @@ class TreeDelegate : public QStyledItemDelegate {
             return usual;
         }
         const int width = m_tree->viewport()->width() - 2 * m_tree->indentation() - 16;
-        const QRect r = option.fontMetrics.boundingRect(QRect(0, 0, std::max(60, width), 10000), Qt::TextWordWrap,
-                                                        index.data().toString());
+        const QRect r = option.fontMetrics.boundingRect(QRect(0, 0, std::max(60, width), 10000),
+                                                        Qt::TextWordWrap, index.data().toString());
         return {40, std::max(usual.height(), r.height() + 6)};
     }
 
   protected:
     static bool isSentence(const QModelIndex& index) {
-        return index.parent().isValid() && index.data(DataTreeModel::KindRole).toInt() == DataTreeModel::Missing;
+        return index.parent().isValid() &&
+               index.data(DataTreeModel::KindRole).toInt() == DataTreeModel::Missing;
     }
 
     void initStyleOption(QStyleOptionViewItem* option, const QModelIndex& index) const override {
@@ -55,7 +56,8 @@ class TreeDelegate : public QStyledItemDelegate {
         }
         const auto name = index.data(DataTreeModel::IconNameRole).toString();
         if (!name.isEmpty()) {
-            const bool missing = index.data(DataTreeModel::KindRole).toInt() == DataTreeModel::Missing;
+            const bool missing =
+                index.data(DataTreeModel::KindRole).toInt() == DataTreeModel::Missing;
             option->icon = missing ? icon(name, p.warning) : icon(name, p);
             option->features |= QStyleOptionViewItem::HasDecoration;
             option->decorationSize = QSize(16, 16);

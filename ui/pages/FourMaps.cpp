@@ -132,9 +132,9 @@ void FourMaps::arrange() {
             }
             return n > 0 ? sum / n : -std::numeric_limits<double>::infinity();
         };
-        const auto leader = std::max_element(m_panels.begin(), m_panels.end(), [&](const auto& a, const auto& b) {
-            return mean(a) < mean(b);
-        });
+        const auto leader =
+            std::max_element(m_panels.begin(), m_panels.end(),
+                             [&](const auto& a, const auto& b) { return mean(a) < mean(b); });
         m_order = HeadOrder(*leader, m_look.sort, m_signed);
     }
     for (std::size_t k = 0; k < 4; ++k) {
@@ -218,9 +218,8 @@ void FourMaps::setSelected(std::optional<CellRef> cell) {
     };
     // The same place in all four would read as four selections: only its own block keeps it.
     for (const Block b : allBlocks) {
-        view(b)->setSelected(cell && cell->block == b
-                                 ? std::optional(shownAt(*cell))
-                                 : std::nullopt);
+        view(b)->setSelected(cell && cell->block == b ? std::optional(shownAt(*cell))
+                                                      : std::nullopt);
     }
 }
 
@@ -231,7 +230,8 @@ void FourMaps::setMarked(const std::vector<CellRef>& cells) {
         std::vector<CellPosition> mine;
         for (const CellRef& c : copy) {
             if (c.block == b) {
-                mine.push_back(m_order.natural() ? CellPosition{c.row, c.column} : m_order.shown({c.row, c.column}));
+                mine.push_back(m_order.natural() ? CellPosition{c.row, c.column}
+                                                 : m_order.shown({c.row, c.column}));
             }
         }
         view(b)->setMarked(std::move(mine));

@@ -30,9 +30,10 @@ ModelPage::ModelPage(Document* document, QWidget* parent)
     m_title->setWordWrap(true);
     card->body()->addWidget(m_title);
     card->body()->addWidget(m_facts);
-    auto* next = new QLabel(tr("The next step runs the model on two files of samples and keeps every "
-                               "sample's gradient of the attention weights."),
-                            card);
+    auto* next =
+        new QLabel(tr("The next step runs the model on two files of samples and keeps every "
+                      "sample's gradient of the attention weights."),
+                   card);
     next->setWordWrap(true);
     setMuted(next);
     card->body()->addWidget(next);
@@ -70,8 +71,9 @@ void ModelPage::refresh() {
         {tr("Architecture"), quoted(s.architecture)},
         {tr("Layers × heads"), tr("%1 × %2").arg(s.numLayers).arg(s.numHeads)},
         {tr("Key/value heads"),
-         s.numKvHeads == s.numHeads ? QString()
-                                    : tr("%1, each shared by %2").arg(s.numKvHeads).arg(s.queriesPerKv())},
+         s.numKvHeads == s.numHeads
+             ? QString()
+             : tr("%1, each shared by %2").arg(s.numKvHeads).arg(s.queriesPerKv())},
         {tr("Parameters"), count(c.parameterCount())},
         {tr("On disk"), quoted(formatBytes(static_cast<double>(c.bytes())))},
         {tr("Folder"), QDir::toNativeSeparators(m_document->path())},

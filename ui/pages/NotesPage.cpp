@@ -85,13 +85,16 @@ NotesPage::NotesPage(Document* document, Notes* notes, QWidget* parent)
     refreshEditor();
 }
 
-void NotesPage::edit() { m_editor->setFocus(); }
+void NotesPage::edit() {
+    m_editor->setFocus();
+}
 
 void NotesPage::refreshList() {
     const QSignalBlocker quiet(m_list);
     m_list->clear();
     for (const Note& n : m_notes->notes()) {
-        m_list->addItem(n.place.text() + QLatin1Char('\n') + n.text.trimmed().section(QLatin1Char('\n'), 0, 0));
+        m_list->addItem(n.place.text() + QLatin1Char('\n') +
+                        n.text.trimmed().section(QLatin1Char('\n'), 0, 0));
     }
     m_export->setEnabled(!m_notes->notes().empty());
 }
@@ -109,8 +112,9 @@ void NotesPage::refreshEditor() {
     m_editor->setEnabled(m_place.has_value());
     m_whole->setEnabled(m_place.has_value());
     m_title->setFullText(m_place ? m_place->text() : tr("Nothing is selected"));
-    m_editor->setPlaceholderText(m_place ? tr("Write what you see here. It is kept with the session.")
-                                         : tr("Select a cell of a map to write about it"));
+    m_editor->setPlaceholderText(m_place
+                                     ? tr("Write what you see here. It is kept with the session.")
+                                     : tr("Select a cell of a map to write about it"));
     const QString text = m_place ? m_notes->textAt(*m_place) : QString();
     if (text != m_editor->toPlainText()) {
         m_editor->setPlainText(text);

@@ -39,7 +39,8 @@ double readNumber(const QLineEdit* edit, const QString& name) {
     bool ok = false;
     const double v = edit->text().toDouble(&ok);
     if (!ok || !std::isfinite(v) || v < 0) {
-        throw UsageError(OptionsDialog::tr("%1 must be a number of at least 0").arg(name).toStdString());
+        throw UsageError(
+            OptionsDialog::tr("%1 must be a number of at least 0").arg(name).toStdString());
     }
     return v;
 }
@@ -60,8 +61,8 @@ OptionsDialog::OptionsDialog(const engine::ScoreRequest& request, QWidget* paren
     form->setVerticalSpacing(8);
     form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
 
-    const auto combo = [&](const QString& label, const char* name, const QStringList& items, int current,
-                           const QString& hint) {
+    const auto combo = [&](const QString& label, const char* name, const QStringList& items,
+                           int current, const QString& hint) {
         auto* c = new QComboBox(this);
         c->addItems(items);
         c->setCurrentIndex(current);
@@ -96,70 +97,89 @@ OptionsDialog::OptionsDialog(const engine::ScoreRequest& request, QWidget* paren
     const auto same = [](const engine::Regularization& a, const engine::Regularization& b) {
         return a.epsilon == b.epsilon && a.ridge == b.ridge && a.ridgeRelative == b.ridgeRelative;
     };
-    m_regularization = combo(tr("Regularization"), "optRegularization",
-                             {tr("Free of scale (default)"), tr("The original module's constants"), tr("My own")},
-                             same(request.regularization, standard) ? 0 : same(request.regularization, original) ? 1 : 2,
-                             tr("What keeps the division by a small Fisher finite"));
+    m_regularization =
+        combo(tr("Regularization"), "optRegularization",
+              {tr("Free of scale (default)"), tr("The original module's constants"), tr("My own")},
+              same(request.regularization, standard)   ? 0
+              : same(request.regularization, original) ? 1
+                                                       : 2,
+              tr("What keeps the division by a small Fisher finite"));
     const auto show = [](double v) { return QString::number(v, 'g', 10); };
-    m_epsilon = edit(tr("Floor ε"), "optEpsilon", show(request.regularization.epsilon), {}, tr("Smallest Fisher that counts"));
-    m_ridge = edit(tr("Ridge λ"), "optRidge", show(request.regularization.ridge), {}, tr("Added to every Fisher"));
-    m_ridgeRelative = edit(tr("Relative ridge"), "optRidgeRelative", show(request.regularization.ridgeRelative), {},
-                           tr("Times the mean Fisher of the head's slice"));
-    m_aggregate = combo(tr("Over parameters"), "optAggregate", {tr("Sum"), tr("Mean (blocks of different size compare)")},
-                        static_cast<int>(request.aggregate), tr("How the parameters of a head are put together"));
-    m_gradScale = combo(tr("Gradient of B"), "optGradScale", {tr("As it is"), tr("Per predicted token")},
-                        static_cast<int>(request.gradScale), tr("Only useful when the loss is a sum over tokens"));
+    m_epsilon = edit(tr("Floor ε"), "optEpsilon", show(request.regularization.epsilon), {},
+                     tr("Smallest Fisher that counts"));
+    m_ridge = edit(tr("Ridge λ"), "optRidge", show(request.regularization.ridge), {},
+                   tr("Added to every Fisher"));
+    m_ridgeRelative =
+        edit(tr("Relative ridge"), "optRidgeRelative", show(request.regularization.ridgeRelative),
+             {}, tr("Times the mean Fisher of the head's slice"));
+    m_aggregate = combo(tr("Over parameters"), "optAggregate",
+                        {tr("Sum"), tr("Mean (blocks of different size compare)")},
+                        static_cast<int>(request.aggregate),
+                        tr("How the parameters of a head are put together"));
+    m_gradScale = combo(
+        tr("Gradient of B"), "optGradScale", {tr("As it is"), tr("Per predicted token")},
+        static_cast<int>(request.gradScale), tr("Only useful when the loss is a sum over tokens"));
     m_bias = new QCheckBox(tr("Include the biases of Q, K and V"), this);
     m_bias->setChecked(request.includeBias);
     nameWidget(m_bias, "optBias", m_bias->text());
     form->addRow(tr("Parameters"), m_bias);
-    m_layers = edit(tr("Layers"), "optLayers", ranges(request.layers), tr("All, or e.g. 0-3,5"), tr("The model's own layer numbers"));
-    m_heads = edit(tr("Heads"), "optHeads", ranges(request.heads), tr("All, or e.g. 0-3,5"), tr("The model's own head numbers"));
+    m_layers = edit(tr("Layers"), "optLayers", ranges(request.layers), tr("All, or e.g. 0-3,5"),
+                    tr("The model's own layer numbers"));
+    m_heads = edit(tr("Heads"), "optHeads", ranges(request.heads), tr("All, or e.g. 0-3,5"),
+                   tr("The model's own head numbers"));
     QString blocks;
     for (const Block b : request.blocks) {
         blocks += QLatin1Char(blockName(b));
     }
-    m_blocks = edit(tr("Blocks"), "optBlocks", blocks, tr("All, or e.g. QO"), tr("Any of Q, K, V, O"));
+    m_blocks =
+        edit(tr("Blocks"), "optBlocks", blocks, tr("All, or e.g. QO"), tr("Any of Q, K, V, O"));
     m_maxSamples = new QSpinBox(this);
     m_maxSamples->setButtonSymbols(QAbstractSpinBox::NoButtons);
     m_maxSamples->setRange(1, 1'000'000);
     m_maxSamples->setValue(static_cast<int>(std::min<std::int64_t>(request.maxSamples, 1'000'000)));
     nameWidget(m_maxSamples, "optMaxSamples", tr("Samples per task at most"));
     form->addRow(tr("Samples per task"), m_maxSamples);
-    m_nonFinite = combo(tr("NaN or infinity"), "optNonFinite", {tr("Stop and say where"), tr("Leave the sample out")},
-                        static_cast<int>(request.nonFinite), tr("What to do with samples that hold them"));
-    m_precision = combo(tr("Precision"), "optPrecision", {tr("32 bits"), tr("Fast (reduced)")},
-                        static_cast<int>(request.precision), tr("Fast rounds the products' inputs"));
+    m_nonFinite =
+        combo(tr("NaN or infinity"), "optNonFinite",
+              {tr("Stop and say where"), tr("Leave the sample out")},
+              static_cast<int>(request.nonFinite), tr("What to do with samples that hold them"));
+    m_precision =
+        combo(tr("Precision"), "optPrecision", {tr("32 bits"), tr("Fast (reduced)")},
+              static_cast<int>(request.precision), tr("Fast rounds the products' inputs"));
     m_device = combo(tr("Device"), "optDevice", {tr("Automatic"), tr("CPU"), tr("CUDA")},
-                     request.device == "auto" ? 0 : request.device == "cpu" ? 1 : 2,
+                     request.device == "auto"  ? 0
+                     : request.device == "cpu" ? 1
+                                               : 2,
                      tr("Automatic takes a GPU when there is one"));
     m_memory = edit(tr("Memory at most"), "optMemory",
-                    QString::number(request.memoryBudget / (1 << 20)) + QLatin1Char('M'), tr("e.g. 2G"),
-                    tr("Working memory of the computation, e.g. 512M or 2G"));
+                    QString::number(request.memoryBudget / (1 << 20)) + QLatin1Char('M'),
+                    tr("e.g. 2G"), tr("Working memory of the computation, e.g. 512M or 2G"));
     column->addLayout(form);
     m_problem->setWordWrap(true);
     m_problem->setObjectName(QStringLiteral("optionsProblem"));
     m_problem->setMinimumHeight(m_problem->fontMetrics().height());
     column->addWidget(m_problem);
-    auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel | QDialogButtonBox::RestoreDefaults, this);
+    auto* buttons =
+        new QDialogButtonBox(QDialogButtonBox::Cancel | QDialogButtonBox::RestoreDefaults, this);
     m_ok = new QPushButton(tr("Use these"), this);
     m_ok->setProperty("primary", true);
     buttons->addButton(m_ok, QDialogButtonBox::AcceptRole);
     m_ok->setDefault(true);
     connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
-    connect(buttons->button(QDialogButtonBox::RestoreDefaults), &QPushButton::clicked, this, [this, show, standard] {
-        for (auto* c : {m_fisherTask, m_estimator, m_regularization, m_aggregate, m_gradScale, m_nonFinite,
-                        m_precision, m_device}) {
-            c->setCurrentIndex(0);
-        }
-        m_bias->setChecked(false);
-        for (auto* e : {m_layers, m_heads, m_blocks}) {
-            e->clear();
-        }
-        m_maxSamples->setValue(100);
-        m_memory->setText(QStringLiteral("2G"));
-    });
+    connect(buttons->button(QDialogButtonBox::RestoreDefaults), &QPushButton::clicked, this,
+            [this, show, standard] {
+                for (auto* c : {m_fisherTask, m_estimator, m_regularization, m_aggregate,
+                                m_gradScale, m_nonFinite, m_precision, m_device}) {
+                    c->setCurrentIndex(0);
+                }
+                m_bias->setChecked(false);
+                for (auto* e : {m_layers, m_heads, m_blocks}) {
+                    e->clear();
+                }
+                m_maxSamples->setValue(100);
+                m_memory->setText(QStringLiteral("2G"));
+            });
     column->addWidget(buttons);
     const auto preset = [this, show, standard, original](int index) {
         const auto& r = index == 1 ? original : standard;
@@ -197,8 +217,10 @@ engine::ScoreRequest OptionsDialog::request() const {
         r.device = devices[m_device->currentIndex()];
     }
     const auto text = [](const QLineEdit* e) { return e->text().trimmed().toStdString(); };
-    r.layers = text(m_layers).empty() ? std::vector<std::int64_t>{} : engine::parseRanges(text(m_layers));
-    r.heads = text(m_heads).empty() ? std::vector<std::int64_t>{} : engine::parseRanges(text(m_heads));
+    r.layers =
+        text(m_layers).empty() ? std::vector<std::int64_t>{} : engine::parseRanges(text(m_layers));
+    r.heads =
+        text(m_heads).empty() ? std::vector<std::int64_t>{} : engine::parseRanges(text(m_heads));
     r.blocks = text(m_blocks).empty() ? std::vector<Block>{} : engine::parseBlocks(text(m_blocks));
     r.maxSamples = m_maxSamples->value();
     r.memoryBudget = parseBytes(text(m_memory));

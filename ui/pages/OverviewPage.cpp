@@ -103,9 +103,8 @@ void OverviewPage::buildControls() {
     m_reduction->addItem(tr("Largest pair"), static_cast<int>(R::max));
     m_reduction->addItem(tr("Median pair"), static_cast<int>(R::median));
     m_reduction->addItem(tr("95th percentile"), static_cast<int>(R::percentile95));
-    connect(m_reduction, &QComboBox::activated, this, [this] {
-        m_values->setReduction(static_cast<R>(m_reduction->currentData().toInt()));
-    });
+    connect(m_reduction, &QComboBox::activated, this,
+            [this] { m_values->setReduction(static_cast<R>(m_reduction->currentData().toInt())); });
     nameWidget(m_lookButton, "look", tr("Look of the maps"));
     m_lookButton->setText(tr("View"));
     m_lookButton->setToolTip(tr("Colours, range and marks of the maps"));
@@ -132,9 +131,9 @@ void OverviewPage::buildLookMenu() {
     };
     using L = FourMaps::Look;
     using K = RangeOptions::Kind;
-    toggle(tr("&One colour range for all blocks"), "lookShared", true,
-           [](L& l, bool on) { l.sharedRange = on; })
-        ->setShortcut(QKeySequence(Qt::CTRL | Qt::Key_R));
+    toggle(tr("&One colour range for all blocks"), "lookShared", true, [](L& l, bool on) {
+        l.sharedRange = on;
+    })->setShortcut(QKeySequence(Qt::CTRL | Qt::Key_R));
     toggle(tr("&Robust range (2nd to 98th percentile)"), "lookRobust", false,
            [](L& l, bool on) { l.range.kind = on ? K::robust : K::data; });
     toggle(tr("&Log scale"), "lookLog", false, [](L& l, bool on) { l.range.log = on; });
@@ -142,7 +141,8 @@ void OverviewPage::buildLookMenu() {
            [](L& l, bool on) { l.range.symlog = on; });
     m_lookMenu->addSeparator();
     toggle(tr("&Marks of head types"), "lookMarks", true, [](L& l, bool on) { l.marks = on; });
-    toggle(tr("Means per layer and &head"), "lookMargins", false, [](L& l, bool on) { l.margins = on; });
+    toggle(tr("Means per layer and &head"), "lookMargins", false,
+           [](L& l, bool on) { l.margins = on; });
     toggle(tr("Layer 0 at the bo&ttom"), "lookBottom", false,
            [](L& l, bool on) { l.layerZeroAtTop = !on; });
     auto* heads = m_lookMenu->addMenu(tr("&Order of heads"));
@@ -195,7 +195,9 @@ void OverviewPage::setLook(const FourMaps::Look& look) {
     emit lookChanged();
 }
 
-QString OverviewPage::headlineText() const { return m_headline->fullText(); }
+QString OverviewPage::headlineText() const {
+    return m_headline->fullText();
+}
 
 QString OverviewPage::placeholder() const {
     switch (m_document->state()) {
@@ -226,9 +228,9 @@ void OverviewPage::refresh() {
         m_bars->clear();
         const auto& r = m_document->request();
         const bool ready = m_document->canCompute();
-        m_headline->setFullText(ready ? tr("%1 → %2: nothing computed yet")
-                                            .arg(quoted(r.taskA), quoted(r.taskB))
-                                      : QString());
+        m_headline->setFullText(
+            ready ? tr("%1 → %2: nothing computed yet").arg(quoted(r.taskA), quoted(r.taskB))
+                  : QString());
         m_note->setFullText(
             ready ? tr("Compute scores every sample of %1 against every sample of %2, per block, "
                        "layer and head")
@@ -270,7 +272,8 @@ void OverviewPage::refreshLegend() {
         for (std::size_t t = 0; t < types.names.size(); ++t) {
             const auto& name = types.names[t];
             const QChar mark = headTypeMark(quoted(name));
-            const bool there = std::find(types.type.begin(), types.type.end(), t) != types.type.end();
+            const bool there =
+                std::find(types.type.begin(), types.type.end(), t) != types.type.end();
             if (!mark.isNull() && there) {
                 parts << mark + QStringLiteral(" ") + headTypeLabel(quoted(name));
             }

@@ -137,7 +137,7 @@ void PairMatrix::refresh() {
     }
     const OneCell one(*scores, m_pairs->values());
     auto map = pairHeatmap(one, cell->block, static_cast<std::size_t>(cell->row),
-                            static_cast<std::size_t>(cell->column), m_orderA, m_orderB);
+                           static_cast<std::size_t>(cell->column), m_orderA, m_orderB);
     if (m_compact) {
         map.rowLabels.clear();
         map.columnLabels.clear();

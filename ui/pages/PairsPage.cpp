@@ -60,8 +60,10 @@ bool goTo(Document& document, const Place& place) {
     }
     Selection::State s{CellRef{place.cell.block, row, column}, {}};
     if (place.isPair()) {
-        const int i = find(h.samplesA, [&](const auto& x) { return quoted(x.id) == place.sampleA; });
-        const int j = find(h.samplesB, [&](const auto& x) { return quoted(x.id) == place.sampleB; });
+        const int i =
+            find(h.samplesA, [&](const auto& x) { return quoted(x.id) == place.sampleA; });
+        const int j =
+            find(h.samplesB, [&](const auto& x) { return quoted(x.id) == place.sampleB; });
         if (i >= 0 && j >= 0) {
             s.pair = PairRef{i, j};
         }
@@ -127,8 +129,10 @@ PairsPage::PairsPage(Document* document, CellPairs* pairs, PairProfile* profile,
 QWidget* PairsPage::buildMatrix() {
     auto* card = new Card(tr("Sample × sample"), this);
     nameWidget(m_order, "matrixOrder", tr("Order of the samples"));
-    m_order->addSegment(static_cast<int>(PairMatrix::Order::natural), tr("Stored"), tr("Samples in the order of the dump"));
-    m_order->addSegment(static_cast<int>(PairMatrix::Order::grouped), tr("Groups"), tr("Samples of the same group side by side"));
+    m_order->addSegment(static_cast<int>(PairMatrix::Order::natural), tr("Stored"),
+                        tr("Samples in the order of the dump"));
+    m_order->addSegment(static_cast<int>(PairMatrix::Order::grouped), tr("Groups"),
+                        tr("Samples of the same group side by side"));
     m_order->addSegment(static_cast<int>(PairMatrix::Order::seriated), tr("Alike"),
                         tr("Samples with alike scores side by side"));
     m_order->setCurrent(0);
@@ -143,16 +147,17 @@ QWidget* PairsPage::buildMatrix() {
 QWidget* PairsPage::buildTable() {
     auto* card = new Card(tr("Most conflicted pairs"), this);
     nameWidget(m_scope, "conflictScope", tr("Cells the table covers"));
-    m_scope->addSegment(static_cast<int>(ConflictModel::Scope::all), tr("All cells"), tr("Pairs of every block, layer and head"));
-    m_scope->addSegment(static_cast<int>(ConflictModel::Scope::cell), tr("This cell"), tr("Pairs of the selected cell"));
+    m_scope->addSegment(static_cast<int>(ConflictModel::Scope::all), tr("All cells"),
+                        tr("Pairs of every block, layer and head"));
+    m_scope->addSegment(static_cast<int>(ConflictModel::Scope::cell), tr("This cell"),
+                        tr("Pairs of the selected cell"));
     m_scope->setCurrent(static_cast<int>(ConflictModel::Scope::all));
-    connect(m_scope, &SegmentedControl::chosen, this, [this](int id) {
-        m_table->model()->setScope(static_cast<ConflictModel::Scope>(id));
-    });
+    connect(m_scope, &SegmentedControl::chosen, this,
+            [this](int id) { m_table->model()->setScope(static_cast<ConflictModel::Scope>(id)); });
     card->header()->addWidget(m_scope);
-    m_table->setColumns({ConflictModel::BlockColumn, ConflictModel::LayerColumn, ConflictModel::HeadColumn,
-                         ConflictModel::SampleA, ConflictModel::SampleB, ConflictModel::GroupA,
-                         ConflictModel::GroupB, ConflictModel::Score});
+    m_table->setColumns({ConflictModel::BlockColumn, ConflictModel::LayerColumn,
+                         ConflictModel::HeadColumn, ConflictModel::SampleA, ConflictModel::SampleB,
+                         ConflictModel::GroupA, ConflictModel::GroupB, ConflictModel::Score});
     card->body()->addWidget(m_table, 1);
     card->setMinimumSize(320, 200);
     return card;
@@ -225,10 +230,11 @@ QWidget* PairsPage::buildPair() {
                 other->setCrosshair({});
             }
         });
-        connect(v, qOverload<int, int>(&HeatmapView::selected), this, [this, b](int row, int column) {
-            const auto s = m_document->selection()->state();
-            m_document->selection()->set({CellRef{b, row, column}, s.pair});
-        });
+        connect(v, qOverload<int, int>(&HeatmapView::selected), this,
+                [this, b](int row, int column) {
+                    const auto s = m_document->selection()->state();
+                    m_document->selection()->set({CellRef{b, row, column}, s.pair});
+                });
         grid->addWidget(v, static_cast<int>(k / 2), static_cast<int>(k % 2));
     }
     middleColumn->addLayout(grid, 1);
@@ -255,8 +261,9 @@ QWidget* PairsPage::buildPair() {
 
     nameWidget(m_pinTable, "pinnedPairs", tr("Pinned pairs"));
     m_pinTable->setColumnCount(7);
-    m_pinTable->setHorizontalHeaderLabels({tr("Pinned pair"), tr("Cell"), QStringLiteral("Q"), QStringLiteral("K"),
-                                           QStringLiteral("V"), QStringLiteral("O"), QString()});
+    m_pinTable->setHorizontalHeaderLabels({tr("Pinned pair"), tr("Cell"), QStringLiteral("Q"),
+                                           QStringLiteral("K"), QStringLiteral("V"),
+                                           QStringLiteral("O"), QString()});
     m_pinTable->verticalHeader()->hide();
     m_pinTable->setShowGrid(false);
     m_pinTable->setSelectionMode(QAbstractItemView::NoSelection);
@@ -306,7 +313,8 @@ void PairsPage::refreshPair() {
     const auto& h = scores->header();
     const auto& a = h.samplesA[static_cast<std::size_t>(s.pair->i)];
     const auto& b = h.samplesB[static_cast<std::size_t>(s.pair->j)];
-    QString title = QStringLiteral("%1 × %2 in %3").arg(quoted(a.id), quoted(b.id), cellName(h, *s.cell));
+    QString title =
+        QStringLiteral("%1 × %2 in %3").arg(quoted(a.id), quoted(b.id), cellName(h, *s.cell));
     if (m_pairs->cell()) {
         title += QStringLiteral(" · %1").arg(number(m_pairs->score(s.cell->block, *s.pair)));
     }
@@ -353,8 +361,9 @@ void PairsPage::refreshProfile() {
         auto* v = m_profileViews[blockIndex(b)];
         v->setScale(scale);
         v->setData(std::move(maps[blockIndex(b)]));
-        v->setSelected(cell && cell->block == b ? std::optional(CellPosition{cell->row, cell->column})
-                                                : std::nullopt);
+        v->setSelected(cell && cell->block == b
+                           ? std::optional(CellPosition{cell->row, cell->column})
+                           : std::nullopt);
     }
 }
 
@@ -371,7 +380,8 @@ void PairsPage::refreshDiagnostics() {
         return;
     }
     const auto percent = [](double share) {
-        return std::isnan(share) ? QStringLiteral("–") : QStringLiteral("%1%").arg(number(share * 100));
+        return std::isnan(share) ? QStringLiteral("–")
+                                 : QStringLiteral("%1%").arg(number(share * 100));
     };
     m_diagnostics->setFacts(
         {{tr("Score"), number(b.score), QString::number(b.score, 'g', 12)},
@@ -379,8 +389,10 @@ void PairsPage::refreshDiagnostics() {
          {tr("Size of A"), number(b.normI), tr("Norm of A's gradient in this slice")},
          {tr("Size of B"), number(b.normJ), tr("Norm of B's gradient in this slice")},
          {tr("Cosine"), number(b.cosine), tr("Between the two gradients: below 0 they pull apart")},
-         {tr("Same sign"), percent(b.signAgreement), tr("Share of parameters that both move the same way")},
-         {tr("Top 1%"), percent(b.topShare), tr("Share of the score that the top 1% of parameters carry")},
+         {tr("Same sign"), percent(b.signAgreement),
+          tr("Share of parameters that both move the same way")},
+         {tr("Top 1%"), percent(b.topShare),
+          tr("Share of the score that the top 1% of parameters carry")},
          {tr("Fisher"), fisherWords(b.fisher)}});
 }
 
@@ -397,7 +409,8 @@ void PairsPage::refreshPins() {
         cellOnly.sampleA.clear();
         const auto put = [&](int column, const QString& text, bool right) {
             auto* item = new QTableWidgetItem(text);
-            item->setTextAlignment(right ? Qt::AlignRight | Qt::AlignVCenter : Qt::AlignLeft | Qt::AlignVCenter);
+            item->setTextAlignment(right ? Qt::AlignRight | Qt::AlignVCenter
+                                         : Qt::AlignLeft | Qt::AlignVCenter);
             m_pinTable->setItem(row, column, item);
         };
         put(0, QStringLiteral("%1 × %2").arg(p.sampleA, p.sampleB), false);
@@ -407,13 +420,17 @@ void PairsPage::refreshPins() {
             if (scores) {
                 const auto& h = scores->header();
                 const auto at = [](const auto& in, const auto& test) {
-                    return static_cast<std::size_t>(std::find_if(in.begin(), in.end(), test) - in.begin());
+                    return static_cast<std::size_t>(std::find_if(in.begin(), in.end(), test) -
+                                                    in.begin());
                 };
                 const auto l = at(h.layers, [&](auto x) { return x == p.cell.layer.value; });
                 const auto c = at(h.heads, [&](auto x) { return x == p.cell.head.value; });
-                const auto i = at(h.samplesA, [&](const auto& x) { return quoted(x.id) == p.sampleA; });
-                const auto j = at(h.samplesB, [&](const auto& x) { return quoted(x.id) == p.sampleB; });
-                if (l < h.layers.size() && c < h.heads.size() && i < h.nA() && j < h.nB() && scores->computed(l)) {
+                const auto i =
+                    at(h.samplesA, [&](const auto& x) { return quoted(x.id) == p.sampleA; });
+                const auto j =
+                    at(h.samplesB, [&](const auto& x) { return quoted(x.id) == p.sampleB; });
+                if (l < h.layers.size() && c < h.heads.size() && i < h.nA() && j < h.nB() &&
+                    scores->computed(l)) {
                     const auto all = scores->pairs(allBlocks[static_cast<std::size_t>(k)], l, c);
                     if (!all.empty()) {
                         value = number(static_cast<double>(all[i * h.nB() + j]));
@@ -430,8 +447,9 @@ void PairsPage::refreshPins() {
         connect(remove, &QToolButton::clicked, this, [this, p] { m_notes->unpin(p); });
         m_pinTable->setCellWidget(row, 6, remove);
     }
-    m_pinTable->setFixedHeight(m_pinTable->horizontalHeader()->sizeHint().height() +
-                               static_cast<int>(pins.size()) * m_pinTable->verticalHeader()->defaultSectionSize() + 4);
+    m_pinTable->setFixedHeight(
+        m_pinTable->horizontalHeader()->sizeHint().height() +
+        static_cast<int>(pins.size()) * m_pinTable->verticalHeader()->defaultSectionSize() + 4);
 }
 
 void PairsPage::search(const QString& words) {

@@ -61,9 +61,10 @@ SelectionPanel::SelectionPanel(Document* document, MapValues* values, CellPairs*
 
 QWidget* SelectionPanel::buildEmpty() {
     auto* w = new QWidget(this);
-    auto* hint = new QLabel(tr("Nothing is selected.\n\nClick a cell of a map, or move with the arrow "
-                               "keys, to see its sample pairs and their texts here."),
-                            w);
+    auto* hint =
+        new QLabel(tr("Nothing is selected.\n\nClick a cell of a map, or move with the arrow "
+                      "keys, to see its sample pairs and their texts here."),
+                   w);
     hint->setObjectName(QStringLiteral("selectionHint"));
     hint->setWordWrap(true);
     hint->setAlignment(Qt::AlignLeft | Qt::AlignTop);
@@ -181,10 +182,11 @@ void SelectionPanel::refreshFacts() {
 
     QList<FactList::Fact> facts;
     const double value = m_values->value(cell->block, cell->row, cell->column);
-    const QString valueName = m_values->shownReduction() == results::Reduction::mean     ? tr("Mean score")
-                              : m_values->shownReduction() == results::Reduction::max    ? tr("Largest")
-                              : m_values->shownReduction() == results::Reduction::median ? tr("Median")
-                                                                                         : tr("95th percentile");
+    const QString valueName =
+        m_values->shownReduction() == results::Reduction::mean     ? tr("Mean score")
+        : m_values->shownReduction() == results::Reduction::max    ? tr("Largest")
+        : m_values->shownReduction() == results::Reduction::median ? tr("Median")
+                                                                   : tr("95th percentile");
     if (!scores->computed(row)) {
         facts << FactList::Fact{tr("Score"), tr("not computed yet")};
     } else if (std::isnan(value)) {
@@ -213,9 +215,10 @@ void SelectionPanel::refreshFacts() {
                 ++n;
             }
         }
-        facts << FactList::Fact{tr("Marked"),
-                                n > 0 ? tr("%1 cells, mean %2").arg(n).arg(number(sum / static_cast<double>(n)))
-                                      : tr("%1 cells").arg(several.size())};
+        facts << FactList::Fact{
+            tr("Marked"),
+            n > 0 ? tr("%1 cells, mean %2").arg(n).arg(number(sum / static_cast<double>(n)))
+                  : tr("%1 cells").arg(several.size())};
     }
     m_facts->setFacts(facts);
 }
@@ -223,7 +226,8 @@ void SelectionPanel::refreshFacts() {
 void SelectionPanel::refreshPair() {
     const auto s = m_document->selection()->state();
     const auto scores = m_document->scores();
-    if (!scores || !s.cell || !s.pair || static_cast<std::size_t>(s.pair->i) >= scores->header().nA() ||
+    if (!scores || !s.cell || !s.pair ||
+        static_cast<std::size_t>(s.pair->i) >= scores->header().nA() ||
         static_cast<std::size_t>(s.pair->j) >= scores->header().nB()) {
         m_pairTitle->setFullText(tr("No pair is selected"));
         m_pairBars->clear();

@@ -33,11 +33,12 @@ StartPage::StartPage(QWidget* parent)
     card->body()->addWidget(hint);
     card->body()->addSpacing(4);
     card->body()->addWidget(way(QStringLiteral("open"), tr("Open a dump or results file"),
-                                tr("Per-sample gradients, or scores computed before"), "startOpenFile",
-                                &StartPage::openFileRequested));
-    card->body()->addWidget(way(QStringLiteral("folder"), tr("Open a model folder"),
-                                tr("A checkpoint and two files of samples: gradients are collected here"),
-                                "startOpenModel", &StartPage::openModelRequested));
+                                tr("Per-sample gradients, or scores computed before"),
+                                "startOpenFile", &StartPage::openFileRequested));
+    card->body()->addWidget(
+        way(QStringLiteral("folder"), tr("Open a model folder"),
+            tr("A checkpoint and two files of samples: gradients are collected here"),
+            "startOpenModel", &StartPage::openModelRequested));
     m_demo = way(QStringLiteral("play"), tr("Open the demo"),
                  tr("A small GPT-2 on arithmetic and source code, computed live"), "startOpenDemo",
                  &StartPage::openDemoRequested);
@@ -98,9 +99,10 @@ void StartPage::setRecent(const QStringList& files) {
         auto* b = new QPushButton(this);
         b->setProperty("link", true);
         const QFileInfo info(f);
-        b->setText(QStringLiteral("%1   (%2)").arg(
-            info.fileName(), fontMetrics().elidedText(QDir::toNativeSeparators(info.path()),
-                                                      Qt::ElideMiddle, 340)));
+        b->setText(QStringLiteral("%1   (%2)")
+                       .arg(info.fileName(),
+                            fontMetrics().elidedText(QDir::toNativeSeparators(info.path()),
+                                                     Qt::ElideMiddle, 340)));
         b->setToolTip(QDir::toNativeSeparators(f));
         b->setAccessibleName(tr("Open %1").arg(info.fileName()));
         connect(b, &QPushButton::clicked, this, [this, f] { emit openRequested(f); });
@@ -108,12 +110,15 @@ void StartPage::setRecent(const QStringList& files) {
     }
 }
 
-void StartPage::setDemoAvailable(bool available) { m_demo->setVisible(available); }
+void StartPage::setDemoAvailable(bool available) {
+    m_demo->setVisible(available);
+}
 
 void StartPage::setLoading(const QString& path) {
     m_card->setVisible(path.isEmpty());
     m_loading->setVisible(!path.isEmpty());
-    m_loading->setText(path.isEmpty() ? QString() : tr("Opening %1").arg(QFileInfo(path).fileName()));
+    m_loading->setText(path.isEmpty() ? QString()
+                                      : tr("Opening %1").arg(QFileInfo(path).fileName()));
 }
 
 } // namespace qkov::ui

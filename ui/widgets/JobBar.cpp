@@ -70,6 +70,8 @@ void JobBar::setProgress(const Progress& p) {
     m_text->setFullText(text);
 }
 
-QString JobBar::text() const { return m_text->fullText(); }
+QString JobBar::text() const {
+    return m_text->fullText();
+}
 
 } // namespace qkov::ui

@@ -37,7 +37,9 @@ void SegmentedControl::addSegment(int id, const QString& text, const QString& to
     m_layout->addWidget(b);
 }
 
-int SegmentedControl::current() const { return m_group->checkedId(); }
+int SegmentedControl::current() const {
+    return m_group->checkedId();
+}
 
 void SegmentedControl::setCurrent(int id) {
     if (auto* b = m_group->button(id)) {

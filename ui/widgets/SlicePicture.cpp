@@ -56,12 +56,14 @@ void SlicePicture::paintEvent(QPaintEvent*) {
     painter.drawText(QRect(0, 0, width(), line), Qt::AlignHCenter | Qt::AlignVCenter, m_title);
     painter.setFont(textFont(TextSize::small));
     painter.setPen(p.mutedText);
-    painter.drawText(QRect(0, height() - 2 * line, width(), line), Qt::AlignHCenter | Qt::AlignVCenter, words());
+    painter.drawText(QRect(0, height() - 2 * line, width(), line),
+                     Qt::AlignHCenter | Qt::AlignVCenter, words());
     painter.drawText(QRect(0, height() - line, width(), line), Qt::AlignHCenter | Qt::AlignVCenter,
                      QStringLiteral("%1 × %2").arg(m_rows).arg(m_columns));
     const QRectF area = QRectF(rect()).adjusted(8, line + 6, -8, -2 * line - 6);
     // True proportions, but no thinner than can be seen.
-    const double ratio = std::clamp(static_cast<double>(m_columns) / static_cast<double>(m_rows), 0.2, 5.0);
+    const double ratio =
+        std::clamp(static_cast<double>(m_columns) / static_cast<double>(m_rows), 0.2, 5.0);
     QSizeF size(area.width(), area.width() / ratio);
     if (size.height() > area.height()) {
         size = QSizeF(area.height() * ratio, area.height());
@@ -75,8 +77,10 @@ void SlicePicture::paintEvent(QPaintEvent*) {
         const double whole = static_cast<double>(rows ? m_rows : m_columns);
         const double from = static_cast<double>(m_slice->start) / whole;
         const double part = static_cast<double>(m_slice->length) / whole;
-        QRectF s = rows ? QRectF(r.left(), r.top() + from * r.height(), r.width(), std::max(2.0, part * r.height()))
-                        : QRectF(r.left() + from * r.width(), r.top(), std::max(2.0, part * r.width()), r.height());
+        QRectF s = rows ? QRectF(r.left(), r.top() + from * r.height(), r.width(),
+                                 std::max(2.0, part * r.height()))
+                        : QRectF(r.left() + from * r.width(), r.top(),
+                                 std::max(2.0, part * r.width()), r.height());
         painter.setPen(Qt::NoPen);
         painter.setBrush(p.accent);
         painter.drawRect(s);

@@ -16,8 +16,8 @@ class SlicePicture : public QWidget {
   public:
     explicit SlicePicture(QWidget* parent = nullptr);
     void clear(const QString& hint);
-    void setSlice(std::int64_t rows, std::int64_t columns, const std::optional<model::HeadSlice>& slice,
-                  const QString& title);
+    void setSlice(std::int64_t rows, std::int64_t columns,
+                  const std::optional<model::HeadSlice>& slice, const QString& title);
     /// "rows 64–127 of 768"; empty when nothing is shown.
     QString words() const;
     QSize sizeHint() const override { return {220, 160}; }

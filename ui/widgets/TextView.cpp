@@ -90,8 +90,12 @@ void TextView::setSample(const QString& task, const dump::SampleInfo& sample) {
     highlight(m_words);
 }
 
-QString TextView::text() const { return m_text->toPlainText(); }
-QString TextView::heading() const { return m_heading->fullText(); }
+QString TextView::text() const {
+    return m_text->toPlainText();
+}
+QString TextView::heading() const {
+    return m_heading->fullText();
+}
 
 int TextView::highlight(const QString& words) {
     m_words = words;

@@ -44,7 +44,9 @@ ThemeChoice themeFromName(const QString& name) {
                                            : ThemeChoice::system;
 }
 
-ThemeChoice currentTheme() { return theme; }
+ThemeChoice currentTheme() {
+    return theme;
+}
 
 void applyTheme(ThemeChoice choice) {
     const bool system = systemIsDark(); // before the palette is ours

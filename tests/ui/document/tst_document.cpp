@@ -68,7 +68,8 @@ class TestDocument : public QObject {
         QVERIFY(std::abs(mean - d.scores()->mean(Block::Q, 1, 3)) < 1e-12);
         values.setReduction(results::Reduction::max);
         QTRY_COMPARE(values.shownReduction(), results::Reduction::max);
-        QCOMPARE(static_cast<float>(values.value(Block::Q, 1, 3)), test::fakeScore(Block::Q, 1, 3, 4, 5));
+        QCOMPARE(static_cast<float>(values.value(Block::Q, 1, 3)),
+                 test::fakeScore(Block::Q, 1, 3, 4, 5));
     }
 
     void missingFilesAreSaid() {
@@ -113,7 +114,8 @@ class TestDocument : public QObject {
         QCOMPARE(kvSharing(*h, {Block::Q, 0, 1}), QString());
         QCOMPARE(kvSharing(*h, {Block::K, 0, 1}), QStringLiteral("shares kv head 0 with H0"));
         QCOMPARE(cellName(*h, {Block::V, 2, 3}), QStringLiteral("L2 · H3 · V"));
-        QVERIFY(headline(*test::fakeScores()).startsWith(QStringLiteral("O is the most conflicted block")));
+        QVERIFY(headline(*test::fakeScores())
+                    .startsWith(QStringLiteral("O is the most conflicted block")));
     }
 
     void commandReproducesTheOptions() {
@@ -122,7 +124,9 @@ class TestDocument : public QObject {
         h.request.layers = {0, 1, 2, 5};
         h.request.regularization = engine::Regularization::original();
         const QString c = commandLine(h, QStringLiteral("/data/my dump.h5"));
-        QVERIFY2(c.startsWith(QStringLiteral("qkov compute '/data/my dump.h5' --task-a math --task-b code")), qPrintable(c));
+        QVERIFY2(c.startsWith(
+                     QStringLiteral("qkov compute '/data/my dump.h5' --task-a math --task-b code")),
+                 qPrintable(c));
         QVERIFY(c.contains(QStringLiteral("--mode structural")));
         QVERIFY(c.contains(QStringLiteral("--variant signed")));
         QVERIFY(c.contains(QStringLiteral("--layers 0-2,5")));

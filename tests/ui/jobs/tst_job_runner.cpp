@@ -40,7 +40,8 @@ class TestJobRunner : public QObject {
                 text = QString::fromStdString(error.problem());
             }
         });
-        runner.start([](JobContext&) -> JobRunner::Delivery { throw InputError("is broken", "x.h5"); });
+        runner.start(
+            [](JobContext&) -> JobRunner::Delivery { throw InputError("is broken", "x.h5"); });
         QTRY_COMPARE(text, QStringLiteral("is broken"));
         QVERIFY(!runner.running());
     }
@@ -123,7 +124,8 @@ class TestJobRunner : public QObject {
         bool second = false;
         runner.start([&](JobContext&) -> JobRunner::Delivery {
             return [&] {
-                runner.start([&](JobContext&) -> JobRunner::Delivery { return [&] { second = true; }; });
+                runner.start(
+                    [&](JobContext&) -> JobRunner::Delivery { return [&] { second = true; }; });
             };
         });
         QTRY_VERIFY(second);
@@ -133,7 +135,8 @@ class TestJobRunner : public QObject {
     void progressIsMonotone() {
         JobRunner runner;
         QList<double> seen;
-        connect(&runner, &JobRunner::progressed, this, [&](const Progress& p) { seen << p.fraction; });
+        connect(&runner, &JobRunner::progressed, this,
+                [&](const Progress& p) { seen << p.fraction; });
         QSignalSpy finished(&runner, &JobRunner::finished);
         runner.start([](JobContext& context) -> JobRunner::Delivery {
             context.job().stage("work", 0, 1);

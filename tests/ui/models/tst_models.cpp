@@ -38,14 +38,17 @@ class TestModels : public QObject {
         ConflictModel m(&d, ConflictModel::Scope::all);
         d.showScores(test::fakeScores());
         QTRY_VERIFY(m.rowCount() > 0);
-        const auto text = [&](int row, int column) { return m.index(row, column).data().toString(); };
+        const auto text = [&](int row, int column) {
+            return m.index(row, column).data().toString();
+        };
         QCOMPARE(text(0, ConflictModel::BlockColumn), QStringLiteral("O"));
         QCOMPARE(text(0, ConflictModel::LayerColumn), QStringLiteral("2"));
         QCOMPARE(text(0, ConflictModel::HeadColumn), QStringLiteral("3"));
         QCOMPARE(text(0, ConflictModel::SampleA), QStringLiteral("math-4"));
         QCOMPARE(text(0, ConflictModel::SampleB), QStringLiteral("code-5"));
         for (int r = 1; r < m.rowCount(); ++r) {
-            QVERIFY(m.rows()[static_cast<std::size_t>(r)].score <= m.rows()[static_cast<std::size_t>(r) - 1].score);
+            QVERIFY(m.rows()[static_cast<std::size_t>(r)].score <=
+                    m.rows()[static_cast<std::size_t>(r) - 1].score);
         }
         m.sort(ConflictModel::SampleB, Qt::AscendingOrder);
         QTRY_COMPARE(text(0, ConflictModel::SampleB), QStringLiteral("code-0"));

@@ -42,8 +42,8 @@ namespace qkov::ui {
 
 QString demoFolder() {
     const QString program = QCoreApplication::applicationDirPath();
-    for (const QString& candidate :
-         {program + QStringLiteral("/../share/qkov/demo"), QStringLiteral(QKOV_SOURCE_RESOURCES "/demo")}) {
+    for (const QString& candidate : {program + QStringLiteral("/../share/qkov/demo"),
+                                     QStringLiteral(QKOV_SOURCE_RESOURCES "/demo")}) {
         if (QFileInfo::exists(candidate + QStringLiteral("/model.safetensors"))) {
             return QDir(candidate).canonicalPath();
         }
@@ -162,14 +162,15 @@ void MainWindow::buildPages() {
     m_stack->addWidget(m_start);
     m_stack->addWidget(m_modelPage);
     m_stack->addWidget(m_tabs);
-    connect(m_overview->maps(), &FourMaps::contextMenuRequested, this, [this](CellRef cell, QPoint at) {
-        m_document->selection()->setCell(cell);
-        QMenu menu;
-        connect(menu.addAction(tr("Show its pairs")), &QAction::triggered, this,
-                [this] { m_tabs->setCurrentWidget(m_pairsPage); });
-        menu.addActions({m_addNote, m_copyFinding});
-        menu.exec(at);
-    });
+    connect(m_overview->maps(), &FourMaps::contextMenuRequested, this,
+            [this](CellRef cell, QPoint at) {
+                m_document->selection()->setCell(cell);
+                QMenu menu;
+                connect(menu.addAction(tr("Show its pairs")), &QAction::triggered, this,
+                        [this] { m_tabs->setCurrentWidget(m_pairsPage); });
+                menu.addActions({m_addNote, m_copyFinding});
+                menu.exec(at);
+            });
     auto* column = new QVBoxLayout(centre);
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(0);
@@ -205,7 +206,8 @@ void MainWindow::buildDocks() {
         m_dataPage->showTask(name);
     });
     m_dataDock = dock(tr("Data"), "dataDock", m_dataPanel, Qt::LeftDockWidgetArea);
-    m_selectionDock = dock(tr("Selection"), "selectionDock", m_selectionPanel, Qt::RightDockWidgetArea);
+    m_selectionDock =
+        dock(tr("Selection"), "selectionDock", m_selectionPanel, Qt::RightDockWidgetArea);
 }
 
 void MainWindow::restoreLayout() {

@@ -23,6 +23,8 @@ void RecentFiles::add(const QString& path) {
     QSettings().setValue(key, files.mid(0, most));
 }
 
-void RecentFiles::clear() { QSettings().remove(key); }
+void RecentFiles::clear() {
+    QSettings().remove(key);
+}
 
 } // namespace qkov::ui

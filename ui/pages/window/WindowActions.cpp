@@ -62,24 +62,25 @@ void MainWindow::buildActions() {
 void MainWindow::buildFileMenu() {
     auto* file = menuBar()->addMenu(tr("&File"));
     m_openMenu = new QMenu(this);
-    auto* open = addTo(file, tr("&Open dump or results…"), "openFile", QKeySequence::Open,
-                       QStringLiteral("open"), [this] {
-                           const auto f = QFileDialog::getOpenFileName(
-                               this, tr("Open a dump or results file"),
-                               QFileInfo(m_document->path()).path(),
-                               tr("Dumps and results (*.h5 *.hdf5 *.qkov);;All files (*)"));
-                           if (!f.isEmpty()) {
-                               this->open(f);
-                           }
-                       });
-    auto* model = addTo(file, tr("Open &model folder…"), "openModel",
-                        QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_O), QStringLiteral("folder"), [this] {
-                            const auto f = QFileDialog::getExistingDirectory(
-                                this, tr("Open a model folder"), m_document->path());
-                            if (!f.isEmpty()) {
-                                this->open(f);
-                            }
-                        });
+    auto* open =
+        addTo(file, tr("&Open dump or results…"), "openFile", QKeySequence::Open,
+              QStringLiteral("open"), [this] {
+                  const auto f = QFileDialog::getOpenFileName(
+                      this, tr("Open a dump or results file"), QFileInfo(m_document->path()).path(),
+                      tr("Dumps and results (*.h5 *.hdf5 *.qkov);;All files (*)"));
+                  if (!f.isEmpty()) {
+                      this->open(f);
+                  }
+              });
+    auto* model =
+        addTo(file, tr("Open &model folder…"), "openModel",
+              QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_O), QStringLiteral("folder"), [this] {
+                  const auto f = QFileDialog::getExistingDirectory(this, tr("Open a model folder"),
+                                                                   m_document->path());
+                  if (!f.isEmpty()) {
+                      this->open(f);
+                  }
+              });
     auto* demo = addTo(file, tr("Open the &demo"), "openDemo", QKeySequence(Qt::CTRL | Qt::Key_D),
                        QStringLiteral("play"), [this] { openDemo(); });
     demo->setEnabled(!demoFolder().isEmpty());
@@ -91,15 +92,17 @@ void MainWindow::buildFileMenu() {
     m_openMenu->addMenu(m_recentMenu);
     connect(m_start, &StartPage::openFileRequested, open, &QAction::trigger);
     connect(m_start, &StartPage::openModelRequested, model, &QAction::trigger);
-    addTo(file, tr("Open s&ession…"), "openSession", QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_O), {},
-          [this] { chooseSession(); });
+    addTo(file, tr("Open s&ession…"), "openSession", QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_O),
+          {}, [this] { chooseSession(); });
     file->addSeparator();
-    m_collect = addTo(file, tr("&Collect gradients…"), "collect", QKeySequence(Qt::CTRL | Qt::Key_G),
-                      QStringLiteral("fisher"), [this] { showCollectDialog(); });
+    m_collect =
+        addTo(file, tr("&Collect gradients…"), "collect", QKeySequence(Qt::CTRL | Qt::Key_G),
+              QStringLiteral("fisher"), [this] { showCollectDialog(); });
     m_exportMenu = file->addMenu(tr("&Export"));
     setIconName(m_exportMenu->menuAction(), QStringLiteral("export"));
     m_needScores << addTo(m_exportMenu, tr("Four maps as &PDF…"), "exportPdf",
-                          QKeySequence(Qt::CTRL | Qt::Key_E), {}, [this] { chooseFigure(QStringLiteral("pdf")); })
+                          QKeySequence(Qt::CTRL | Qt::Key_E), {},
+                          [this] { chooseFigure(QStringLiteral("pdf")); })
                  << addTo(m_exportMenu, tr("Four maps as &SVG…"), "exportSvg",
                           QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_E), {},
                           [this] { chooseFigure(QStringLiteral("svg")); })
@@ -108,21 +111,27 @@ void MainWindow::buildFileMenu() {
                           [this] { chooseFigure(QStringLiteral("png")); })
                  << addTo(m_exportMenu, tr("Numbers of the cells as &CSV…"), "exportCsv",
                           QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_C), {}, [this] {
-                              chooseFile(tr("Export the numbers"), QStringLiteral("csv"), tr("CSV (*.csv)"),
-                                         [this](const QString& f) { m_document->exportCellsCsv(f); });
+                              chooseFile(tr("Export the numbers"), QStringLiteral("csv"),
+                                         tr("CSV (*.csv)"), [this](const QString& f) {
+                                             m_document->exportCellsCsv(f);
+                                         });
                           });
-    m_needScores << addTo(file, tr("&Save results as…"), "saveResults", QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_S), {}, [this] {
-        chooseFile(tr("Save the results"), QStringLiteral("results.h5"), tr("Results (*.h5)"),
-                   [this](const QString& f) { m_document->saveResults(f); });
-    });
+    m_needScores << addTo(file, tr("&Save results as…"), "saveResults",
+                          QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_S), {}, [this] {
+                              chooseFile(tr("Save the results"), QStringLiteral("results.h5"),
+                                         tr("Results (*.h5)"),
+                                         [this](const QString& f) { m_document->saveResults(f); });
+                          });
     m_needSource << addTo(file, tr("Save sess&ion"), "saveSession", QKeySequence::Save, {},
                           [this] { saveSessionAs(false); })
-                 << addTo(file, tr("Save session &as…"), "saveSessionAs", QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_W), {},
+                 << addTo(file, tr("Save session &as…"), "saveSessionAs",
+                          QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_W), {},
                           [this] { saveSessionAs(true); })
-                 << addTo(file, tr("Export &notes…"), "exportNotesAction", QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_N), {},
+                 << addTo(file, tr("Export &notes…"), "exportNotesAction",
+                          QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_N), {},
                           [this] { exportNotes(); });
-    m_close = addTo(file, tr("C&lose file"), "closeFile", QKeySequence::Close, QStringLiteral("close"),
-                    [this] { m_document->close(); });
+    m_close = addTo(file, tr("C&lose file"), "closeFile", QKeySequence::Close,
+                    QStringLiteral("close"), [this] { m_document->close(); });
     file->addSeparator();
     addTo(file, tr("&Quit"), "quit", QKeySequence(Qt::CTRL | Qt::Key_Q), {}, [this] { close(); });
 }
@@ -149,8 +158,8 @@ void MainWindow::fillRecentMenu() {
 
 void MainWindow::buildAnalysisMenu() {
     auto* menu = menuBar()->addMenu(tr("&Analysis"));
-    m_compute = addTo(menu, tr("&Compute"), "compute", QKeySequence(Qt::Key_F5), QStringLiteral("play"),
-                      [this] { m_document->compute(); });
+    m_compute = addTo(menu, tr("&Compute"), "compute", QKeySequence(Qt::Key_F5),
+                      QStringLiteral("play"), [this] { m_document->compute(); });
     m_cancel = addTo(menu, tr("C&ancel"), "cancel", QKeySequence(Qt::CTRL | Qt::Key_Period),
                      QStringLiteral("cancel"), [this] {
                          if (m_document->runner()->running()) {
@@ -164,10 +173,12 @@ void MainWindow::buildAnalysisMenu() {
     m_swap->setToolTip(tr("Swap the tasks: A → B and B → A are different numbers (Ctrl+T)"));
     menu->addSeparator();
     int key = Qt::Key_1;
-    for (const auto mode : {engine::Mode::behavioral, engine::Mode::structural, engine::Mode::hybrid}) {
+    for (const auto mode :
+         {engine::Mode::behavioral, engine::Mode::structural, engine::Mode::hybrid}) {
         addTo(menu, tr("%1 normalization").arg(modeName(mode)),
               qPrintable(QStringLiteral("mode") + modeName(mode)),
-              QKeySequence(QKeyCombination(Qt::CTRL, static_cast<Qt::Key>(key++))), {}, [this, mode] {
+              QKeySequence(QKeyCombination(Qt::CTRL, static_cast<Qt::Key>(key++))), {},
+              [this, mode] {
                   if (m_document->canCompute() && m_document->modeAvailable(mode)) {
                       m_document->setMode(mode);
                   }
@@ -182,14 +193,15 @@ void MainWindow::buildAnalysisMenu() {
                           }
                       });
     menu->addSeparator();
-    m_copyCommand = addTo(menu, tr("Copy as qkov co&mmand"), "copyCommand",
-                          QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C), QStringLiteral("copy"), [this] {
-                              if (m_document->scores()) {
-                                  QApplication::clipboard()->setText(commandText());
-                                  m_document->setMessage(Message::info(
-                                      tr("Copied the command that reproduces this analysis")));
-                              }
-                          });
+    m_copyCommand =
+        addTo(menu, tr("Copy as qkov co&mmand"), "copyCommand",
+              QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_C), QStringLiteral("copy"), [this] {
+                  if (m_document->scores()) {
+                      QApplication::clipboard()->setText(commandText());
+                      m_document->setMessage(
+                          Message::info(tr("Copied the command that reproduces this analysis")));
+                  }
+              });
     m_copyFinding = addTo(menu, tr("Copy the &finding"), "copyFinding", QKeySequence(Qt::Key_F8),
                           QStringLiteral("copy"), [this] {
                               const auto s = m_document->selection()->state();
@@ -205,14 +217,14 @@ void MainWindow::buildAnalysisMenu() {
     addTo(menu, tr("Command &log…"), "commandLog", QKeySequence(Qt::CTRL | Qt::Key_L), {},
           [this] { showCommandLog(); });
     menu->addSeparator();
-    m_addNote = addTo(menu, tr("&Note on the selection"), "addNote", QKeySequence(Qt::CTRL | Qt::Key_N), {},
-                      [this] {
+    m_addNote = addTo(menu, tr("&Note on the selection"), "addNote",
+                      QKeySequence(Qt::CTRL | Qt::Key_N), {}, [this] {
                           m_tabs->setCurrentWidget(m_notesPage);
                           m_notesPage->edit();
                       });
     m_needScores << m_addNote
-                 << addTo(menu, tr("&Pin the pair"), "pinSelection", QKeySequence(Qt::CTRL | Qt::Key_P),
-                          QStringLiteral("pin"), [this] {
+                 << addTo(menu, tr("&Pin the pair"), "pinSelection",
+                          QKeySequence(Qt::CTRL | Qt::Key_P), QStringLiteral("pin"), [this] {
                               if (const auto p = placeOf(*m_document)) {
                                   m_notes->pin(*p);
                               }
@@ -221,7 +233,8 @@ void MainWindow::buildAnalysisMenu() {
 
 void MainWindow::buildViewMenu() {
     auto* view = menuBar()->addMenu(tr("&View"));
-    view->addActions({m_document->selection()->backAction(), m_document->selection()->forwardAction()});
+    view->addActions(
+        {m_document->selection()->backAction(), m_document->selection()->forwardAction()});
     addAction(m_document->selection()->backAction());
     addAction(m_document->selection()->forwardAction());
     view->addSeparator();
@@ -244,16 +257,20 @@ void MainWindow::buildViewMenu() {
             applyTheme(choice);
         });
     };
-    theme(tr("Like the &system"), ThemeChoice::system, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_S), {});
-    theme(tr("&Light"), ThemeChoice::light, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_L), QStringLiteral("sun"));
-    theme(tr("&Dark"), ThemeChoice::dark, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_D), QStringLiteral("moon"));
+    theme(tr("Like the &system"), ThemeChoice::system, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_S),
+          {});
+    theme(tr("&Light"), ThemeChoice::light, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_L),
+          QStringLiteral("sun"));
+    theme(tr("&Dark"), ThemeChoice::dark, QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_D),
+          QStringLiteral("moon"));
     view->addSeparator();
     // Which docks the user wants; a page may still do without the right one.
     const auto dock = [&](const QString& text, const char* name, const QKeySequence& keys) {
         auto* a = view->addAction(text);
         a->setObjectName(QLatin1String(name));
         a->setCheckable(true);
-        a->setChecked(QSettings().value(QStringLiteral("window/") + QLatin1String(name), true).toBool());
+        a->setChecked(
+            QSettings().value(QStringLiteral("window/") + QLatin1String(name), true).toBool());
         a->setShortcut(keys);
         connect(a, &QAction::triggered, this, [this, a](bool on) {
             QSettings().setValue(QStringLiteral("window/") + a->objectName(), on);
@@ -265,14 +282,14 @@ void MainWindow::buildViewMenu() {
     m_showSelection = dock(tr("&Selection panel"), "showSelection", QKeySequence(Qt::Key_F4));
     view->addSeparator();
     for (int t = 0; t < m_tabs->count(); ++t) {
-        addTo(view, tr("Page: %1").arg(m_tabs->tabText(t)), qPrintable(QStringLiteral("page%1").arg(t)),
+        addTo(view, tr("Page: %1").arg(m_tabs->tabText(t)),
+              qPrintable(QStringLiteral("page%1").arg(t)),
               QKeySequence(QKeyCombination(Qt::ALT, static_cast<Qt::Key>(Qt::Key_1 + t))), {},
               [this, t] { m_tabs->setCurrentIndex(t); });
     }
     view->addSeparator();
-    addTo(view, tr("&Full screen"), "fullScreen", QKeySequence(Qt::Key_F11), {}, [this] {
-        setWindowState(windowState() ^ Qt::WindowFullScreen);
-    });
+    addTo(view, tr("&Full screen"), "fullScreen", QKeySequence(Qt::Key_F11), {},
+          [this] { setWindowState(windowState() ^ Qt::WindowFullScreen); });
 }
 
 void MainWindow::buildHelpMenu() {
@@ -302,11 +319,12 @@ void MainWindow::buildHelpMenu() {
     });
     help->addSeparator();
     addTo(help, tr("&About QKOV Studio"), "about", QKeySequence(Qt::CTRL | Qt::Key_F1), {}, [this] {
-        QMessageBox::about(this, tr("About QKOV Studio"),
-                           tr("<b>QKOV Studio %1</b><p>Which attention circuits do two tasks fight over, and "
-                              "which examples do it?<p>Free software under the GNU General Public License, "
-                              "version 3 or later.")
-                               .arg(QStringLiteral(QKOV_VERSION)));
+        QMessageBox::about(
+            this, tr("About QKOV Studio"),
+            tr("<b>QKOV Studio %1</b><p>Which attention circuits do two tasks fight over, and "
+               "which examples do it?<p>Free software under the GNU General Public License, "
+               "version 3 or later.")
+                .arg(QStringLiteral(QKOV_VERSION)));
     });
 }
 
@@ -316,7 +334,8 @@ void MainWindow::buildToolBar() {
     m_toolBar->setMovable(false);
     m_toolBar->setIconSize(QSize(18, 18));
     m_toolBar->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
-    const auto button = [this](const QString& text, const char* name, const QString& iconName, QMenu* menu) {
+    const auto button = [this](const QString& text, const char* name, const QString& iconName,
+                               QMenu* menu) {
         auto* b = new QToolButton(m_toolBar);
         b->setText(text);
         nameWidget(b, name, text);
@@ -348,14 +367,16 @@ void MainWindow::buildToolBar() {
     m_toolBar->addWidget(swap);
     m_taskB = taskBox("taskB", tr("Task B: gives the gradients"));
     const auto tasks = [this] {
-        m_document->setTasks(m_taskA->currentText().toStdString(), m_taskB->currentText().toStdString());
+        m_document->setTasks(m_taskA->currentText().toStdString(),
+                             m_taskB->currentText().toStdString());
     };
     connect(m_taskA, &QComboBox::activated, this, tasks);
     connect(m_taskB, &QComboBox::activated, this, tasks);
     m_toolBar->addSeparator();
     m_mode = new SegmentedControl(m_toolBar);
     nameWidget(m_mode, "mode", tr("Normalization"));
-    for (const auto mode : {engine::Mode::behavioral, engine::Mode::structural, engine::Mode::hybrid}) {
+    for (const auto mode :
+         {engine::Mode::behavioral, engine::Mode::structural, engine::Mode::hybrid}) {
         m_mode->addSegment(static_cast<int>(mode), modeName(mode), modeHint(mode));
     }
     connect(m_mode, &SegmentedControl::chosen, this,
@@ -364,13 +385,13 @@ void MainWindow::buildToolBar() {
     m_variant = new QComboBox(m_toolBar);
     nameWidget(m_variant, "variant", tr("Variant of the score"));
     using V = engine::Variant;
-    for (const auto v : {V::magnitude, V::signedProduct, V::symmetric, V::natural, V::cosine, V::profile}) {
+    for (const auto v :
+         {V::magnitude, V::signedProduct, V::symmetric, V::natural, V::cosine, V::profile}) {
         m_variant->addItem(variantName(v), static_cast<int>(v));
         m_variant->setItemData(m_variant->count() - 1, variantHint(v), Qt::ToolTipRole);
     }
-    connect(m_variant, &QComboBox::activated, this, [this] {
-        m_document->setVariant(static_cast<V>(m_variant->currentData().toInt()));
-    });
+    connect(m_variant, &QComboBox::activated, this,
+            [this] { m_document->setVariant(static_cast<V>(m_variant->currentData().toInt())); });
     m_toolBar->addWidget(m_variant);
     m_toolBar->addSeparator();
     m_computeButton = new QToolButton(m_toolBar);

@@ -16,10 +16,13 @@ namespace qkov::ui {
 
 QString MainWindow::suggestedFile(const QString& suffix) const {
     const QString folder =
-        QSettings().value(QStringLiteral("export/folder"), QFileInfo(m_document->path()).path()).toString();
+        QSettings()
+            .value(QStringLiteral("export/folder"), QFileInfo(m_document->path()).path())
+            .toString();
     QString name = QFileInfo(m_document->path()).completeBaseName();
     if (const auto scores = m_document->scores()) {
-        name += QStringLiteral("-%1-%2").arg(quoted(scores->header().taskA), quoted(scores->header().taskB));
+        name += QStringLiteral("-%1-%2").arg(quoted(scores->header().taskA),
+                                             quoted(scores->header().taskB));
     }
     return QDir(folder).filePath(name + QLatin1Char('.') + suffix);
 }
@@ -49,9 +52,10 @@ void MainWindow::exportMaps(const QString& file) {
     options.range = look.range;
     options.sharedRange = look.sharedRange;
     options.layerZeroAtTop = look.layerZeroAtTop;
-    options.command = commandLine(scores->header(), m_document->dump()
-                                                        ? QString::fromStdString(m_document->dump()->file().string())
-                                                        : quoted(scores->header().dumpName));
+    options.command =
+        commandLine(scores->header(),
+                    m_document->dump() ? QString::fromStdString(m_document->dump()->file().string())
+                                       : quoted(scores->header().dumpName));
     // The reduction on screen, not only the mean.
     std::vector<std::vector<double>> values;
     for (const Block b : allBlocks) {
@@ -64,14 +68,15 @@ void MainWindow::exportMaps(const QString& file) {
         }
     }
     const auto done = exportFigure(spec, std::filesystem::path(file.toStdU16String()));
-    m_document->setMessage(Message::info(tr("Wrote %1 (%2 × %3 in)")
-                                             .arg(QDir::toNativeSeparators(file))
-                                             .arg(number(done.inches.width()), number(done.inches.height()))));
+    m_document->setMessage(
+        Message::info(tr("Wrote %1 (%2 × %3 in)")
+                          .arg(QDir::toNativeSeparators(file))
+                          .arg(number(done.inches.width()), number(done.inches.height()))));
 }
 
 void MainWindow::chooseFigure(const QString& suffix) {
-    chooseFile(tr("Export the four maps"), suffix,
-               tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"), [this](const QString& f) { exportMaps(f); });
+    chooseFile(tr("Export the four maps"), suffix, tr("PDF (*.pdf);;SVG (*.svg);;PNG (*.png)"),
+               [this](const QString& f) { exportMaps(f); });
 }
 
 } // namespace qkov::ui

@@ -98,7 +98,8 @@ void MainWindow::restoreOpened() {
             m_tabs->setCurrentIndex(t);
         }
     }
-    const QString fingerprint = m_document->dump() ? quoted(m_document->dump()->info().fingerprint) : QString();
+    const QString fingerprint =
+        m_document->dump() ? quoted(m_document->dump()->info().fingerprint) : QString();
     if (!s.fingerprint.isEmpty() && !fingerprint.isEmpty() && fingerprint != s.fingerprint) {
         m_document->setMessage(Message::warning(
             tr("%1 has changed since this session was saved").arg(m_document->fileName()),
@@ -106,7 +107,8 @@ void MainWindow::restoreOpened() {
     }
     if (s.request && m_document->canCompute()) {
         m_document->setRequest(*s.request);
-        if (s.computed && !m_document->scores() && m_document->state() != Document::State::computing) {
+        if (s.computed && !m_document->scores() &&
+            m_document->state() != Document::State::computing) {
             // After the other slots of `opened` have run.
             QMetaObject::invokeMethod(m_document, &Document::compute, Qt::QueuedConnection);
         }
@@ -132,8 +134,9 @@ void MainWindow::restoreSelection() {
 }
 
 void MainWindow::chooseSession() {
-    const QString file = QFileDialog::getOpenFileName(this, tr("Open a session"), QFileInfo(m_sessionFile).path(),
-                                                      tr("Sessions (*.qkovsession)"));
+    const QString file =
+        QFileDialog::getOpenFileName(this, tr("Open a session"), QFileInfo(m_sessionFile).path(),
+                                     tr("Sessions (*.qkovsession)"));
     if (!file.isEmpty()) {
         openSession(file);
     }
@@ -142,7 +145,8 @@ void MainWindow::chooseSession() {
 void MainWindow::saveSessionAs(bool ask) {
     QString file = m_sessionFile;
     if (ask || file.isEmpty() || file == lastSessionFile()) {
-        file = QFileDialog::getSaveFileName(this, tr("Save the session"), suggestedFile(QStringLiteral("qkovsession")),
+        file = QFileDialog::getSaveFileName(this, tr("Save the session"),
+                                            suggestedFile(QStringLiteral("qkovsession")),
                                             tr("Sessions (*.qkovsession)"));
     }
     if (file.isEmpty()) {
@@ -150,7 +154,8 @@ void MainWindow::saveSessionAs(bool ask) {
     }
     try {
         saveSessionTo(file);
-        m_document->setMessage(Message::info(tr("Saved the session as %1").arg(QDir::toNativeSeparators(file))));
+        m_document->setMessage(
+            Message::info(tr("Saved the session as %1").arg(QDir::toNativeSeparators(file))));
     } catch (const std::exception&) {
         m_document->setMessage(Message::of(std::current_exception()));
     }
@@ -186,14 +191,17 @@ bool MainWindow::restoreLastSession() {
 }
 
 void MainWindow::exportNotes() {
-    chooseFile(tr("Export the notes"), QStringLiteral("md"), tr("Markdown (*.md)"), [this](const QString& f) {
-        const auto scores = m_document->scores();
-        writeTextFile(std::filesystem::path(f.toStdU16String()),
-                      m_notes->markdown(tr("Notes on %1").arg(m_document->fileName()),
-                                        scores ? provenance(scores->header()) : QString())
-                          .toStdString());
-        m_document->setMessage(Message::info(tr("Wrote %1").arg(QDir::toNativeSeparators(f))));
-    });
+    chooseFile(tr("Export the notes"), QStringLiteral("md"), tr("Markdown (*.md)"),
+               [this](const QString& f) {
+                   const auto scores = m_document->scores();
+                   writeTextFile(std::filesystem::path(f.toStdU16String()),
+                                 m_notes
+                                     ->markdown(tr("Notes on %1").arg(m_document->fileName()),
+                                                scores ? provenance(scores->header()) : QString())
+                                     .toStdString());
+                   m_document->setMessage(
+                       Message::info(tr("Wrote %1").arg(QDir::toNativeSeparators(f))));
+               });
 }
 
 } // namespace qkov::ui

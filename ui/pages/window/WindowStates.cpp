@@ -50,7 +50,8 @@ QString MainWindow::idleText() const {
         case Document::Source::model:
             return QDir::toNativeSeparators(m_document->path());
         default:
-            return m_document->canCompute() ? tr("Ready to compute") : tr("The file holds no tasks");
+            return m_document->canCompute() ? tr("Ready to compute")
+                                            : tr("The file holds no tasks");
         }
     }
     const auto& h = scores->header();
@@ -80,12 +81,14 @@ void MainWindow::refreshState() {
     const bool none = source == Document::Source::none;
 
     m_start->setLoading(none && state == State::loading ? m_document->loadingPath() : QString());
-    m_stack->setCurrentWidget(none                                   ? static_cast<QWidget*>(m_start)
-                              : source == Document::Source::model ? static_cast<QWidget*>(m_modelPage)
-                                                                  : static_cast<QWidget*>(m_tabs));
+    m_stack->setCurrentWidget(none ? static_cast<QWidget*>(m_start)
+                              : source == Document::Source::model
+                                  ? static_cast<QWidget*>(m_modelPage)
+                                  : static_cast<QWidget*>(m_tabs));
     const bool pages = m_stack->currentWidget() == m_tabs;
     // The Pairs and Notes pages show the selection themselves, larger.
-    const bool beside = pages && m_tabs->currentWidget() != m_pairsPage && m_tabs->currentWidget() != m_notesPage;
+    const bool beside =
+        pages && m_tabs->currentWidget() != m_pairsPage && m_tabs->currentWidget() != m_notesPage;
     m_dataDock->setVisible(!none && m_showData->isChecked());
     m_selectionDock->setVisible(beside && m_showSelection->isChecked());
 
@@ -108,8 +111,9 @@ void MainWindow::refreshState() {
     m_computeButton->setProperty("primary", !running);
     m_computeButton->style()->unpolish(m_computeButton);
     m_computeButton->style()->polish(m_computeButton);
-    setIconName(m_computeButton->defaultAction(),
-                m_computeButton->defaultAction() == m_cancel ? QStringLiteral("cancel") : QStringLiteral("play"));
+    setIconName(m_computeButton->defaultAction(), m_computeButton->defaultAction() == m_cancel
+                                                      ? QStringLiteral("cancel")
+                                                      : QStringLiteral("play"));
     if (m_computeButton->defaultAction() == m_compute && m_compute->isEnabled()) {
         m_computeButton->setProperty("qkovIcon", QStringLiteral("play"));
         setIconName(m_computeButton, QStringLiteral("play"));
@@ -159,8 +163,8 @@ QString MainWindow::helpTopic() const {
         return QStringLiteral("tutorial");
     }
     const QString page = m_tabs->currentWidget()->objectName();
-    return page == QLatin1String("comparePage") ? QStringLiteral("normalizations")
-           : page == QLatin1String("dataPage")  ? QStringLiteral("formats")
+    return page == QLatin1String("comparePage")  ? QStringLiteral("normalizations")
+           : page == QLatin1String("dataPage")   ? QStringLiteral("formats")
            : page == QLatin1String("checksPage") ? QStringLiteral("metric")
                                                  : QStringLiteral("tutorial");
 }
@@ -170,9 +174,10 @@ QString MainWindow::commandText() const {
     if (!scores) {
         return {};
     }
-    return commandLine(scores->header(), m_document->dump()
-                                             ? QString::fromStdString(m_document->dump()->file().string())
-                                             : quoted(scores->header().dumpName));
+    return commandLine(scores->header(),
+                       m_document->dump()
+                           ? QString::fromStdString(m_document->dump()->file().string())
+                           : quoted(scores->header().dumpName));
 }
 
 void MainWindow::logCommand() {
@@ -194,7 +199,8 @@ void MainWindow::showCommandLog() {
     dialog.resize(720, 360);
     auto* column = new QVBoxLayout(&dialog);
     column->setContentsMargins(20, 16, 20, 16);
-    auto* hint = new QLabel(tr("Each analysis of this window as the command that reproduces it."), &dialog);
+    auto* hint =
+        new QLabel(tr("Each analysis of this window as the command that reproduces it."), &dialog);
     setMuted(hint);
     column->addWidget(hint);
     auto* text = new QPlainTextEdit(m_commands.join(QStringLiteral("\n\n")), &dialog);
@@ -233,16 +239,19 @@ void MainWindow::refreshRequest() {
     fill(m_taskB, m_document->request().taskB);
     m_swap->setEnabled(m_document->canCompute() &&
                        m_document->request().taskA != m_document->request().taskB);
-    m_variant->setCurrentIndex(m_variant->findData(static_cast<int>(m_document->request().variant)));
+    m_variant->setCurrentIndex(
+        m_variant->findData(static_cast<int>(m_document->request().variant)));
     m_variant->setEnabled(m_document->canCompute());
     m_variant->setToolTip(variantHint(m_document->request().variant));
-    for (const auto mode : {engine::Mode::behavioral, engine::Mode::structural, engine::Mode::hybrid}) {
+    for (const auto mode :
+         {engine::Mode::behavioral, engine::Mode::structural, engine::Mode::hybrid}) {
         const bool can = m_document->modeAvailable(mode);
-        m_mode->setSegmentEnabled(static_cast<int>(mode), can && m_document->canCompute(),
-                                  can || !m_document->canCompute()
-                                      ? modeHint(mode)
-                                      : tr("Needs head types, which this dump lacks: collect it with head "
-                                           "types, or add /head_types"));
+        m_mode->setSegmentEnabled(
+            static_cast<int>(mode), can && m_document->canCompute(),
+            can || !m_document->canCompute()
+                ? modeHint(mode)
+                : tr("Needs head types, which this dump lacks: collect it with head "
+                     "types, or add /head_types"));
     }
     const auto mode = m_document->mode();
     m_mode->setCurrent(mode ? static_cast<int>(*mode) : -1);
