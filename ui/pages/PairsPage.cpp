@@ -237,6 +237,10 @@ QWidget* PairsPage::buildPair() {
                 });
         grid->addWidget(v, static_cast<int>(k / 2), static_cast<int>(k % 2));
     }
+    for (int i = 0; i < 2; ++i) { // four maps of one size
+        grid->setRowStretch(i, 1);
+        grid->setColumnStretch(i, 1);
+    }
     middleColumn->addLayout(grid, 1);
     m_diagnostics->setObjectName(QStringLiteral("pairDiagnostics"));
     auto* right = new QWidget(card);
