@@ -212,6 +212,7 @@ QWidget* PairsPage::buildPair() {
                    tr("This pair's scores in block %1").arg(QLatin1Char(blockName(b))));
         v->setAxisTitlesVisible(false);
         v->setMarksVisible(false);
+        v->setSquareCells(false); // all four of one shape
         v->setToolTipProvider([this, b](int row, int column) -> QString {
             if (!m_profile->scores()) {
                 return {};

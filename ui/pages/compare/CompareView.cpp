@@ -68,6 +68,7 @@ void CompareView::buildCards() {
         setTextSize(m.verdict, TextSize::small);
         m.note = quietLine(m.card);
         m.view = new HeatmapView(m.card);
+        m.view->setSquareCells(false); // side by side, all of one shape
         m.bar = new ColorBar(m.card);
         m.card->body()->setSpacing(4);
         m.card->body()->addWidget(m.verdict);
@@ -79,6 +80,7 @@ void CompareView::buildCards() {
         p.card = new Card(QStringLiteral(" "), this);
         p.note = quietLine(p.card);
         p.view = new HeatmapView(p.card);
+        p.view->setSquareCells(false);
         p.card->body()->addWidget(p.note);
         p.card->body()->setSpacing(4);
         p.bar = new ColorBar(p.card);
