@@ -311,8 +311,6 @@ void PairsPage::refreshPair() {
         m_title->setFullText(tr("Select a pair in the table or the matrix"));
         m_textA->clear({});
         m_textB->clear({});
-        m_textA->setProperty("shown", {});
-        m_textB->setProperty("shown", {});
         return;
     }
     const auto& h = scores->header();
@@ -327,15 +325,8 @@ void PairsPage::refreshPair() {
     const auto place = placeOf(*m_document);
     const bool pinned = place && m_notes->pinned(*place);
     m_pin->setText(pinned ? tr("Unpin") : tr("Pin"));
-    const auto show = [](TextView* view, const std::string& task, const dump::SampleInfo& sample) {
-        const QString key = quoted(task) + QLatin1Char('\n') + quoted(sample.id);
-        if (view->property("shown").toString() != key) {
-            view->setSample(quoted(task), sample);
-            view->setProperty("shown", key);
-        }
-    };
-    show(m_textA, h.taskA, a);
-    show(m_textB, h.taskB, b);
+    m_textA->setSample(quoted(h.taskA), a);
+    m_textB->setSample(quoted(h.taskB), b);
     search(m_search->text());
 }
 

@@ -233,8 +233,6 @@ void SelectionPanel::refreshPair() {
         m_pairBars->clear();
         m_textA->clear(tr("Select a pair in the matrix or the table"));
         m_textB->clear({});
-        m_textA->setProperty("shown", {});
-        m_textB->setProperty("shown", {});
         return;
     }
     const auto& h = scores->header();
@@ -251,16 +249,8 @@ void SelectionPanel::refreshPair() {
         m_pairBars->setValues(values);
         m_pairBars->setEmphasis(s.cell->block);
     }
-    // Layer after layer arrives while a text is being read: leave it where it is scrolled to.
-    const auto show = [](TextView* view, const std::string& task, const dump::SampleInfo& sample) {
-        const QString key = quoted(task) + QLatin1Char('\n') + quoted(sample.id);
-        if (view->property("shown").toString() != key) {
-            view->setSample(quoted(task), sample);
-            view->setProperty("shown", key);
-        }
-    };
-    show(m_textA, h.taskA, a);
-    show(m_textB, h.taskB, b);
+    m_textA->setSample(quoted(h.taskA), a);
+    m_textB->setSample(quoted(h.taskB), b);
 }
 
 } // namespace qkov::ui

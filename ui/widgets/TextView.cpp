@@ -65,6 +65,7 @@ TextView::TextView(QWidget* parent)
 }
 
 void TextView::clear(const QString& hint) {
+    m_shown.reset();
     m_heading->setFullText({});
     m_meta->setFullText({});
     m_text->setPlainText({});
@@ -72,7 +73,6 @@ void TextView::clear(const QString& hint) {
 }
 
 void TextView::setSample(const QString& task, const dump::SampleInfo& sample) {
-    m_heading->setFullText(quoted(sample.id));
     QStringList meta{task};
     if (!sample.group.empty()) {
         meta << quoted(sample.group);
@@ -83,10 +83,18 @@ void TextView::setSample(const QString& task, const dump::SampleInfo& sample) {
     if (!std::isnan(sample.loss)) {
         meta << tr("loss %1").arg(number(static_cast<double>(sample.loss)));
     }
-    m_meta->setFullText(meta.join(QStringLiteral(" · ")));
+    const QString id = quoted(sample.id);
+    const QString metaText = meta.join(QStringLiteral(" · "));
+    // Layer after layer arrives while a text is being read.
+    if (m_shown == sample.text && heading() == id && m_meta->fullText() == metaText) {
+        return;
+    }
+    m_shown = sample.text;
+    m_heading->setFullText(id);
+    m_meta->setFullText(metaText);
     m_text->setPlaceholderText(tr("The dump holds no text for this sample"));
     m_text->setPlainText(wrappedForDisplay(quoted(sample.text)));
-    m_text->setAccessibleDescription(quoted(sample.id));
+    m_text->setAccessibleDescription(id);
     highlight(m_words);
 }
 

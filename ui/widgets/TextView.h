@@ -5,6 +5,9 @@
 
 #include <QWidget>
 
+#include <optional>
+#include <string>
+
 class QPlainTextEdit;
 
 namespace qkov::ui {
@@ -19,6 +22,7 @@ class TextView : public QWidget {
   public:
     explicit TextView(QWidget* parent = nullptr);
     void clear(const QString& hint);
+    /// The sample that is shown already stays where it is scrolled to.
     void setSample(const QString& task, const dump::SampleInfo& sample);
     QString text() const;
     QString heading() const;
@@ -30,6 +34,7 @@ class TextView : public QWidget {
     ElidedLabel* m_meta;
     QPlainTextEdit* m_text;
     QString m_words;
+    std::optional<std::string> m_shown; ///< the text as the dump holds it
 };
 
 } // namespace qkov::ui
