@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dump/DumpReader.h"
+#include "model/LayoutDraft.h"
 
 #include <array>
 #include <filesystem>
@@ -25,10 +26,7 @@ struct TaskContents {
 TaskContents contentsOf(const DumpReader& dump, const TaskInfo& task);
 
 /// Everything a layout needs to be found for: sizes, names, shapes. Needs no known architecture.
-struct NamedShape {
-    std::string name;
-    std::vector<std::int64_t> shape; ///< of the parameter itself
-};
+using model::NamedShape;
 struct ParameterList {
     model::ModelShape model;
     std::vector<NamedShape> parameters; ///< by name, each once

@@ -28,14 +28,6 @@ struct Placement {
     std::int64_t otherAxisLength = 0;
 };
 
-std::string shapeText(const std::vector<std::int64_t>& dims) {
-    std::string s = "[";
-    for (std::size_t i = 0; i < dims.size(); ++i) {
-        s += (i ? ", " : "") + std::to_string(dims[i]);
-    }
-    return s + "]";
-}
-
 bool isKv(Block block) {
     return block == Block::K || block == Block::V;
 }
@@ -303,16 +295,12 @@ void HeadLayout::checkShape(const std::string& name, const std::vector<std::int6
     if (same) {
         return;
     }
-    std::string wanted = "[";
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-        wanted += (i ? ", " : "") + (expected[i] == 0 ? "any" : std::to_string(expected[i]));
-    }
     const ModelShape& s = m_data->shape;
     throw InputError(
         "has shape " + shapeText(dims) + ", but " + std::to_string(s.numHeads) + " heads (" +
             std::to_string(s.numKvHeads) + " for keys and values) of " + std::to_string(s.headDim) +
             (s.vHeadDim != s.headDim ? " (values: " + std::to_string(s.vHeadDim) + ")" : "") +
-            " and hidden size " + std::to_string(s.hiddenDim) + " give " + wanted + "]",
+            " and hidden size " + std::to_string(s.hiddenDim) + " give " + shapeText(expected),
         file, name);
 }
 

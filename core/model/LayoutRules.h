@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/Index.h"
+#include "model/LayoutDraft.h"
 #include "model/Pattern.h"
 
 #include <map>
@@ -10,13 +11,6 @@
 #include <vector>
 
 namespace qkov::model {
-
-/// How the heads of several blocks lie along the head axis of one fused matrix.
-enum class FusedOrder : std::uint8_t {
-    concatenated, ///< all of Q, then all of K, then all of V
-    perHead,      ///< q, k, v of head 0, then of head 1, …
-    perKvGroup,   ///< the queries of kv head 0, its k, its v, then kv head 1, …
-};
 
 /// One attention matrix of an architecture. A separate projection is a fused one with one block.
 struct ProjectionRule {
