@@ -47,6 +47,7 @@ void addCheck(CLI::App& app, Session& session) {
                                    [&session, o] { check(session, *o); });
     command->add_option("DUMP", o->dump, "A dump")->required();
     o->score.add(command);
+    ScoreOptions::addUnusedTop(command);
 }
 
 } // namespace qkov::cli

@@ -60,6 +60,22 @@ void CollectOptions::add(CLI::App* command, For what) {
         ->type_name("FILE")
         ->group(group);
     command->add_flag("--dry-run", m_dryRun, "Only tell memory, disk and time")->group(group);
+    command
+        ->add_flag("--resume", m_resume,
+                   what == For::run ? "Keep finished batches beside --out, and go on from them"
+                                    : "Go on where an interrupted run stopped")
+        ->group(group);
+    command
+        ->add_option("--fisher", m_fisher,
+                     what == For::run ? "Fisher sets to make; behavioral needs head types"
+                                      : "Fisher sets to store; behavioral needs head types")
+        ->delimiter(',')
+        ->check(CLI::IsMember({"structural", "behavioral"}))
+        ->type_name("structural,behavioral")
+        ->type_size(1)
+        ->allow_extra_args(false)
+        ->capture_default_str()
+        ->group(group);
     if (what == For::run) {
         return;
     }
@@ -68,23 +84,14 @@ void CollectOptions::add(CLI::App* command, For what) {
         ->type_name("N")
         ->group(group);
     command->add_option("--ema-decay", m_emaDecay, "Of the Fisher's moving average")
-        ->check(CLI::Range(0.0, 0.999999))
+        ->check(numberBetween(0, 0.999999))
         ->type_name("X")
-        ->capture_default_str()
-        ->group(group);
-    command->add_option("--fisher", m_fisher, "Fisher sets to store; behavioral needs head types")
-        ->delimiter(',')
-        ->check(CLI::IsMember({"structural", "behavioral"}))
-        ->type_name("structural,behavioral")
-        ->type_size(1)
-        ->allow_extra_args(false)
         ->capture_default_str()
         ->group(group);
     choice("--fisher-estimator", m_estimator, "How the Fisher is estimated",
            {"ema", "mean", "oneshot"}, "ema|mean|oneshot");
     choice("--fisher-resolution", m_resolution, "Structural Fisher per element, or per head",
            {"element", "head"}, "element|head");
-    command->add_flag("--resume", m_resume, "Go on where an interrupted run stopped")->group(group);
 }
 
 collect::CollectRequest CollectOptions::request(const Session& session) const {

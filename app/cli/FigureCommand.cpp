@@ -57,7 +57,7 @@ void addFigure(CLI::App& app, Session& session) {
          "5.5in, 140mm, 5.5x4in, or neurips, iclr, icml, icml-wide, acl, acl-wide, single, slide",
          "SIZE", look);
     command->add_option("--font-size", o->fontPoints, "Points, as printed")
-        ->check(CLI::Range(6.0, 10.0))
+        ->check(numberBetween(6, 10))
         ->type_name("PT")
         ->capture_default_str()
         ->group(look);
@@ -80,7 +80,7 @@ void addFigure(CLI::App& app, Session& session) {
     flag("--legend-above", o->legendAbove, "Legend above the panels");
     flag("--decimal-comma", o->decimalComma, "0,5 instead of 0.5");
     command->add_option("--tick-density", o->tickDensity, "Fewer or more ticks than usual")
-        ->check(CLI::Range(0.05, 5.0))
+        ->check(numberBetween(0.05, 5))
         ->type_name("X")
         ->capture_default_str()
         ->group(look);

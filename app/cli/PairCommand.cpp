@@ -4,6 +4,7 @@
 #include "base/Numbers.h"
 #include "engine/Compute.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -62,6 +63,10 @@ std::string describe(const engine::PairResult& pair, const Options& o) {
         {"block", "score", "‖g_i‖", "‖g_j‖", "cosine", "same sign", "top 1% carry"}};
     for (const Block block : allBlocks) {
         const engine::PairBlock& b = pair.blocks[blockIndex(block)];
+        const auto& asked = pair.request.blocks;
+        if (!asked.empty() && std::find(asked.begin(), asked.end(), block) == asked.end()) {
+            continue;
+        }
         if (!pair.present[blockIndex(block)]) {
             rows.push_back({std::string(1, blockName(block)), "missing"});
             continue;
@@ -81,7 +86,7 @@ void pair(const Session& session, const Options& o) {
     const dump::DumpReader reader(o.dump);
     Job job = session.job();
     const engine::PairResult result =
-        engine::scorePair(reader, o.score.request(session), o.sampleI, o.sampleJ,
+        engine::scorePair(reader, o.score.request(session, reader.info()), o.sampleI, o.sampleJ,
                           LayerIndex(o.layer), HeadIndex(o.head), job);
     session.clearProgress();
     session.logNotes(result.notes, {});
@@ -105,7 +110,8 @@ void addPair(CLI::App& app, Session& session) {
         ->required();
     command->add_option("--layer", o->layer, "Layer, from 0")->type_name("L")->required();
     command->add_option("--head", o->head, "Query head, from 0")->type_name("H")->required();
-    o->score.add(command, false);
+    o->score.add(command);
+    ScoreOptions::addUnusedTop(command);
 }
 
 } // namespace qkov::cli

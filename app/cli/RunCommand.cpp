@@ -34,7 +34,10 @@ void run(const Session& session, const Options& o) {
     // Otherwise the Fisher is that of all samples, though only the first are scored.
     collecting.maxSamples = o.score.limitsSamples() ? request.maxSamples : 0;
     const bool needsTypes = request.mode && *request.mode != engine::Mode::structural;
-    collecting.headTypes = collecting.headTypes || needsTypes;
+    if (collecting.resume && o.out.empty()) {
+        throw UsageError("--resume keeps its work beside the results; name them with --out");
+    }
+    collecting.headTypes = collecting.headTypes || collecting.behavioralFisher || needsTypes;
     if (o.collect.dryRun()) {
         const collect::CollectEstimate estimate = collect::estimate(collecting);
         session.print(describeEstimate(estimate));

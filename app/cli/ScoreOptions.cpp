@@ -33,7 +33,7 @@ std::vector<std::string> resolveIds(const std::vector<std::string>& given,
 
 } // namespace
 
-void ScoreOptions::add(CLI::App* command, bool selections) {
+void ScoreOptions::add(CLI::App* command) {
     command->add_option("--task-a", taskA, "The task that gives the contributions")
         ->type_name("NAME")
         ->required();
@@ -56,14 +56,14 @@ void ScoreOptions::add(CLI::App* command, bool selections) {
     text("--fisher-estimator", m_estimator,
          "How it is estimated; unset: as stored in the dump, else ema", "ema|mean");
     command->add_option("--ema-decay", m_emaDecay, "Of ema, where it is computed here")
-        ->check(CLI::Range(0.0, 0.999999))
+        ->check(numberBetween(0, 0.999999))
         ->type_name("X")
         ->capture_default_str()
         ->group(metric);
     text("--regularization", m_regularization, "Constants; the three below override them",
          "default|original")
         ->capture_default_str();
-    const CLI::Range positive(0.0, std::numeric_limits<double>::max());
+    const auto positive = numberBetween(0, std::numeric_limits<double>::max());
     command->add_option("--epsilon", m_epsilon, "Floor of the Fisher [1e-30]")
         ->check(positive)
         ->type_name("X")
@@ -87,9 +87,6 @@ void ScoreOptions::add(CLI::App* command, bool selections) {
         ->capture_default_str();
     text("--precision", m_precision, "fast allows 16-bit products", "fp32|fast")
         ->capture_default_str();
-    if (!selections) {
-        return;
-    }
 
     const char* const selection = "Selection";
     const auto select = [&](const char* name, std::string& value, const char* help,
@@ -114,6 +111,15 @@ void ScoreOptions::add(CLI::App* command, bool selections) {
             ->type_name("N")
             ->capture_default_str()
             ->group(selection);
+}
+
+void ScoreOptions::addUnusedTop(CLI::App* command) {
+    command
+        ->add_option_function<std::int64_t>(
+            "--top", [](std::int64_t) {}, "As for compute; nothing is listed here")
+        ->check(CLI::Range(std::int64_t(0), std::int64_t(100'000'000)))
+        ->type_name("N")
+        ->group("Selection");
 }
 
 engine::ScoreRequest ScoreOptions::request(const Session& session) const {

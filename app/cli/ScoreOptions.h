@@ -11,8 +11,9 @@ namespace qkov::cli {
 
 class ScoreOptions {
   public:
-    /// @param selections also --samples-a, --samples-b, --max-samples, --layers, --heads, --blocks
-    void add(CLI::App* command, bool selections = true);
+    void add(CLI::App* command);
+    /// --top where nothing is listed: all commands that score take the same options.
+    static void addUnusedTop(CLI::App* command);
 
     /// @throws UsageError
     engine::ScoreRequest request(const Session& session) const;

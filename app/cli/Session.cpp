@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -157,6 +159,20 @@ CLI::App* addCommand(CLI::App& app, Session& session, const std::string& name,
         ->group(group);
     command->callback([&session, action = std::move(action)] { session.action = action; });
     return command;
+}
+
+std::function<std::string(const std::string&)> numberBetween(double low, double high) {
+    return [low, high](const std::string& text) {
+        char* end = nullptr;
+        const double x = std::strtod(text.c_str(), &end);
+        const bool number = !text.empty() && end == text.c_str() + text.size();
+        if (number && x >= low && x <= high) { // not NaN
+            return std::string();
+        }
+        std::string range = "from " + formatNumber(low);
+        range += high < std::numeric_limits<double>::max() ? " to " + formatNumber(high, 6) : " up";
+        return "'" + text + "' is not a number " + range;
+    };
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows,

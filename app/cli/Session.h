@@ -60,6 +60,9 @@ class Session {
 CLI::App* addCommand(CLI::App& app, Session& session, const std::string& name,
                      const std::string& description, std::function<void()> action);
 
+/// For Option::check: a finite number from `low` to `high`; `high` may be the largest double.
+std::function<std::string(const std::string&)> numberBetween(double low, double high);
+
 /// A table: columns padded to their widest entry (counted in characters), numbers to the right.
 std::string table(const std::vector<std::vector<std::string>>& rows,
                   const std::vector<bool>& rightAligned);

@@ -20,7 +20,7 @@ void validate(const Session& session, const std::string& file) {
     if (problems.empty()) {
         session.print("No problem found.\n");
     }
-    session.writeJson({{"path", file}, {"problems", problems}});
+    session.writeJson(problems);
     if (!problems.empty()) {
         throw InputError("has " + std::to_string(problems.size()) +
                              (problems.size() == 1 ? " problem" : " problems"),

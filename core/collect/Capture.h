@@ -13,6 +13,8 @@ namespace qkov::collect {
 /// (factored or dense), samples with losses, head types if asked for. Fisher is left to the engine.
 /// What doesn't fit the memory budget beside the model goes to "<request.out>.partial" (with no
 /// `out`: the system's temporary folder), which lives as long as the source.
+/// With `resume`, batches always go there, what an interrupted run left is used, and an exception
+/// that ends the work leaves them for the next one.
 /// `job` is not finished: scoring follows. @param summary filled if given
 /// @throws InputError, UsageError, Cancelled
 std::unique_ptr<engine::GradientSource> capture(const CollectRequest& request, Job& job,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 namespace qkov::collect {
 
@@ -39,7 +40,8 @@ CapturedGradients::CapturedGradients(CollectPlan plan, CollectRequest request,
 
 CapturedGradients::~CapturedGradients() {
     m_tasks.clear();
-    if (m_spool) {
+    const bool interrupted = std::uncaught_exceptions() > m_exceptionsBefore;
+    if (m_spool && !(m_request.resume && interrupted)) {
         m_spool->remove();
     }
 }

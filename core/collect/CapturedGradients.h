@@ -6,6 +6,7 @@
 #include "collect/Spool.h"
 #include "engine/GradientSource.h"
 
+#include <exception>
 #include <map>
 #include <memory>
 
@@ -13,7 +14,8 @@ namespace qkov::collect {
 
 class CapturedGradients final : public engine::GradientSource {
   public:
-    /// Where spooled batches lie; removed with the source. May be null.
+    /// @param spool where spooled batches lie, may be null; removed with the source unless it was
+    ///        asked to be resumable and an exception (a cancel) ends the work
     CapturedGradients(CollectPlan plan, CollectRequest request, std::unique_ptr<Spool> spool);
     ~CapturedGradients() override;
 
@@ -74,6 +76,7 @@ class CapturedGradients final : public engine::GradientSource {
     CollectPlan m_plan;
     CollectRequest m_request;
     std::unique_ptr<Spool> m_spool;
+    int m_exceptionsBefore = std::uncaught_exceptions();
     std::vector<Task> m_tasks;
     std::map<std::string, Recorded> m_recorded;
     dump::DumpInfo m_info;

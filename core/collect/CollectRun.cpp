@@ -345,15 +345,17 @@ std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request
     // On a GPU the budget is the card's; gradients lie in the host's memory.
     const double room = double(request.memoryBudget) - (device.is_cuda() ? 0 : plan.peakBytes);
     std::unique_ptr<Spool> spool;
-    if (bytes > room) {
+    // What is to be resumed must lie on disk.
+    if (bytes > room || request.resume) {
         const auto base = request.out.empty() ? std::filesystem::temp_directory_path() /
                                                     ("qkov-" + std::to_string(::getpid()))
                                               : request.out;
-        spool = std::make_unique<Spool>(base, planFingerprint(request, plan), false);
+        spool = std::make_unique<Spool>(base, planFingerprint(request, plan),
+                                        request.resume);
     }
     auto source = std::make_unique<CapturedGradients>(std::move(plan), request, std::move(spool));
     const Destination destination{
-        [](std::size_t, std::size_t) { return false; },
+        [&](std::size_t t, std::size_t b) { return request.resume && source->spool()->has(t, b); },
         [&](BackgroundWriter::Batch batch) {
             if (Spool* s = source->spool()) {
                 s->write(batch.task, batch.batch, batch.losses, batch.payload);

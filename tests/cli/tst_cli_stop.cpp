@@ -14,6 +14,7 @@ class TestCliStop : public QObject {
     void initTestCase();
     void collect();
     void compute();
+    void runAndResume();
 
   private:
     /// Starts, waits for the first progress, interrupts; true if it stopped as it should.
@@ -81,6 +82,43 @@ void TestCliStop::compute() {
                         " %"));
     QVERIFY(!QFileInfo::exists(path("never.results")));
     QCOMPARE(QDir(m_dir.path()).entryList(QDir::Files).size(), 2);
+}
+
+/// What an interrupted `run --resume` had finished is not done again, and the numbers are those of
+/// a run in one go.
+void TestCliStop::runAndResume() {
+    const QStringList job{QStringLiteral("run"),
+                          QStringLiteral("--model"),
+                          demoModel(),
+                          QStringLiteral("--task"),
+                          QStringLiteral("arithmetic=") + demo("arithmetic.jsonl"),
+                          QStringLiteral("--task"),
+                          QStringLiteral("code=") + demo("code.jsonl"),
+                          QStringLiteral("--task-a"),
+                          QStringLiteral("arithmetic"),
+                          QStringLiteral("--task-b"),
+                          QStringLiteral("code"),
+                          QStringLiteral("--blocks"),
+                          QStringLiteral("Q"),
+                          QStringLiteral("--max-samples"),
+                          QStringLiteral("16"),
+                          QStringLiteral("--compute-dtype"),
+                          QStringLiteral("f64"),
+                          QStringLiteral("--device"),
+                          QStringLiteral("cpu")};
+    const QStringList resumed =
+        job + QStringList{QStringLiteral("--resume"), QStringLiteral("--out"), path("r.results")};
+    QVERIFY(interrupted(resumed, "Collecting code, "));
+    QVERIFY(!QFileInfo::exists(path("r.results")));
+    QVERIFY(QFileInfo::exists(path("r.results.partial")));
+    const QStringList json{QStringLiteral("--json"), QStringLiteral("-")};
+    const Outcome second = run(resumed + json);
+    QVERIFY2(second.code == 0, second.err.constData());
+    QVERIFY2(second.err.contains("already collected"), second.err.constData());
+    QVERIFY(!QFileInfo::exists(path("r.results.partial")));
+    const Outcome whole = run(job + json);
+    QVERIFY2(whole.code == 0, whole.err.constData());
+    QVERIFY(whole.json()["blocks"] == second.json()["blocks"]);
 }
 
 QTEST_GUILESS_MAIN(TestCliStop)

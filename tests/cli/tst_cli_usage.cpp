@@ -13,6 +13,8 @@ class TestCliUsage : public QObject {
     void helpAndVersion();
     void wrongUsage_data();
     void wrongUsage();
+    void sharedOptions_data();
+    void sharedOptions();
     void standardOutputIsFull();
 };
 
@@ -52,6 +54,11 @@ void TestCliUsage::wrongUsage_data() {
     row("unknown constants", "compute x.h5 --task-a a --task-b b --regularization guess",
         "unknown regularization");
     row("negative epsilon", "compute x.h5 --task-a a --task-b b --epsilon -1", "--epsilon");
+    row("epsilon is no number", "compute x.h5 --task-a a --task-b b --epsilon nan", "--epsilon");
+    row("ridge is infinite", "compute x.h5 --task-a a --task-b b --ridge inf", "--ridge");
+    row("decay is no number", "compute x.h5 --task-a a --task-b b --ema-decay nan", "--ema-decay");
+    row("resume without a place",
+        "run --model x --task a=1 --task b=2 --task-a a --task-b b --resume", "--out");
     row("no number", "pair x.h5 --task-a a --task-b b --sample-i 1 --sample-j 2 --layer x --head 0",
         "--layer");
     row("bad layers", "compute x.h5 --task-a a --task-b b --layers 3-1", "runs backwards");
@@ -74,6 +81,40 @@ void TestCliUsage::wrongUsage() {
     QFETCH(QStringList, arguments);
     QFETCH(QByteArray, words);
     QVERIFY(failed(run(arguments), 2, words.constData()));
+}
+
+void TestCliUsage::sharedOptions_data() {
+    QTest::addColumn<QString>("command");
+    const QString tasks = QStringLiteral(" --task-a a --task-b b");
+    QTest::newRow("compute") << QStringLiteral("compute /nowhere.h5") + tasks;
+    QTest::newRow("pair") << QStringLiteral("pair /nowhere.h5 --sample-i 1 --sample-j 2 --layer 0 "
+                                            "--head 0") +
+                                 tasks;
+    QTest::newRow("compare") << QStringLiteral("compare /nowhere.h5") + tasks;
+    QTest::newRow("check") << QStringLiteral("check /nowhere.h5") + tasks;
+    QTest::newRow("run") << QStringLiteral(
+                                "run --model /nowhere --task a=x --task b=y --storage dense "
+                                "--dtype f32 --compute-dtype f64 --loss sum "
+                                "--fisher structural,behavioral --head-types --probe p "
+                                "--max-tokens 9 --out o.h5 --resume") +
+                                tasks;
+}
+
+/// Every option that these commands share is understood by each: what fails is the input.
+void TestCliUsage::sharedOptions() {
+    QFETCH(QString, command);
+    const QString options = QStringLiteral(
+        " --mode structural --variant natural --fisher-task a --fisher-estimator mean "
+        "--regularization original --epsilon 1e-9 --ridge 0 --ridge-rel 1e-2 --aggregate mean "
+        "--grad-scale per_token --include-bias --layers 0-3,5 --heads 0 --blocks QKVO "
+        "--max-samples 7 --samples-a s --samples-b t,u --nonfinite skip --precision fast --top 3 "
+        "--json - --progress --device cpu --threads 1 --memory-budget 1G");
+    QTemporaryDir folder;
+    QProcess process;
+    process.setWorkingDirectory(folder.path());
+    process.start(QStringLiteral(QKOV_PROGRAM), (command + options).split(QLatin1Char(' ')));
+    const Outcome o = finish(process);
+    QVERIFY2(o.code == 3 && o.err.contains("qkov: /nowhere"), o.err.constData());
 }
 
 void TestCliUsage::standardOutputIsFull() {
