@@ -3,6 +3,7 @@
 
 #include "base/Error.h"
 #include "base/Numbers.h"
+#include "base/Threads.h"
 #include "collect/Hash.h"
 #include "collect/SampleTokenizer.h"
 #include "model/ModelConfig.h"
@@ -20,8 +21,10 @@ namespace qkov::collect {
 namespace {
 
 // A CPU batch is cut so that half a layer, the time between two looks at the cancel flag, stays
-// well below 200 ms on two cores.
-constexpr double flopsPerPoll = 8e9;
+// well below 200 ms on one core; several batches run side by side.
+constexpr double flopsPerPoll = 4e9;
+// More makes products no faster, but the arrays between them leave the caches.
+constexpr std::int64_t cpuBatchTokens = 512;
 // Padding allowed in a batch: the shortest sample has at least this share of the longest's tokens.
 constexpr double shortestShare = 0.8;
 constexpr std::int64_t freePadding = 8;
@@ -117,6 +120,11 @@ double recordedWeights(const std::vector<RecordedParameter>& parameters, bool bi
 
 } // namespace
 
+int CollectPlan::operationThreads(const CollectRequest& request) const {
+    const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
+    return workers > 1 ? 1 : threads;
+}
+
 double activationNumbers(const DecoderSpec& s, double batch, double tokens) {
     const auto D = static_cast<double>(s.hidden);
     const auto H = static_cast<double>(s.heads);
@@ -166,8 +174,9 @@ namespace {
 using BatchBytes = std::function<double(double batch, double tokens)>;
 
 /// Reads the task files and cuts them into batches.
+/// @param workers how many batches may run at the same time, if memory allows
 void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rules,
-               const BatchBytes& batchBytes,
+               const BatchBytes& batchBytes, int workers,
                const std::function<bool(std::int64_t, std::int64_t)>& fits) {
     if (request.maxTokens > 0 && (rules.maxTokens == 0 || request.maxTokens < rules.maxTokens)) {
         rules.maxTokens = request.maxTokens;
@@ -220,8 +229,16 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
         }
         plan.tasks.push_back(std::move(task));
     }
-    plan.peakBytes = plan.weightBytes + largest;
     const auto budget = static_cast<double>(request.memoryBudget);
+    std::size_t batches = 0;
+    for (const PlannedTask& task : plan.tasks) {
+        batches += task.batches.size();
+    }
+    const double room = (budget - plan.weightBytes) / largest;
+    const double most = std::min({double(workers), double(batches), std::floor(room)});
+    // Where less than half the threads would have a batch, all of them share one at a time.
+    plan.workers = most >= 0.5 * double(workers) ? std::max(1, static_cast<int>(most)) : 1;
+    plan.peakBytes = plan.weightBytes + plan.workers * largest;
     if (plan.peakBytes > budget) {
         throw InputError("needs about " + formatBytes(plan.peakBytes) +
                              " of memory for its longest sample, the budget is " +
@@ -267,11 +284,13 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
     };
     const auto budget = static_cast<double>(request.memoryBudget);
     const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
-    planTasks(plan, request, rules, batchBytes, [&](std::int64_t batch, std::int64_t tokens) {
-        const double all = double(batch) * double(tokens);
-        return plan.weightBytes + batchBytes(double(batch), double(tokens)) <= budget &&
-               (cuda || 2 * perLayer * all <= flopsPerPoll);
-    });
+    const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
+    planTasks(plan, request, rules, batchBytes, cuda ? 1 : threads,
+              [&](std::int64_t batch, std::int64_t tokens) {
+                  const double all = double(batch) * double(tokens);
+                  return plan.weightBytes + batchBytes(double(batch), double(tokens)) <= budget &&
+                         (cuda || (2 * perLayer * all <= flopsPerPoll && all <= cpuBatchTokens));
+              });
     return plan;
 }
 
@@ -352,7 +371,7 @@ CollectPlan planScript(const CollectRequest& request,
     plan.weightBytes = numbers * number;
     const double gradients = 2 * number * recordedWeights(plan.parameters, true);
     planTasks(
-        plan, request, rules, [gradients](double, double) { return gradients; },
+        plan, request, rules, [gradients](double, double) { return gradients; }, 1,
         [](std::int64_t batch, std::int64_t) { return batch <= 1; });
     plan.warnings.push_back("a module's own working memory is not in the estimate");
     return plan;

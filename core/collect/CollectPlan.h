@@ -45,10 +45,15 @@ struct CollectPlan {
     std::vector<RecordedParameter> parameters; ///< in capture order: by layer, Q K V O
     std::vector<PlannedTask> tasks;
     double weightBytes = 0;
+    /// Batches that run at the same time, each on threads ÷ workers threads; 1 on a GPU. The
+    /// batches themselves don't depend on it.
+    int workers = 1;
     double peakBytes = 0; ///< of the whole run
     double diskBytes = 0;
     double flops = 0; ///< forward, backward and Fisher
     std::vector<std::string> warnings;
+    /// Threads of each worker.
+    int operationThreads(const CollectRequest& request) const;
 };
 
 /// Logits held at once, in numbers: the head's rows are worked off in chunks of this size, so that

@@ -6,8 +6,7 @@
 #include "base/Threads.h"
 #include "collect/HeadScores.h"
 #include "collect/ScriptModel.h"
-
-#include <ATen/Parallel.h>
+#include "collect/TorchThreads.h"
 
 #include <chrono>
 #include <condition_variable>
@@ -110,6 +109,51 @@ struct Destination {
     BackgroundWriter::Write write;
 };
 
+struct BatchPlace {
+    std::size_t task = 0, batch = 0;
+};
+
+/// Which batches are left to do; tells the job how many samples are collected.
+class BatchProgress {
+  public:
+    BatchProgress(const CollectPlan& plan,
+                  const std::function<bool(std::size_t task, std::size_t batch)>& has)
+        : m_plan(plan)
+        , m_done(plan.tasks.size(), 0) {
+        for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+            m_total += plan.tasks[t].samples.size();
+            for (std::size_t b = 0; b < plan.tasks[t].batches.size(); ++b) {
+                has(t, b) ? count({t, b}) : m_left.push_back({t, b});
+            }
+        }
+    }
+    const std::vector<BatchPlace>& left() const { return m_left; }
+    std::size_t doneSamples() const { return m_all; }
+    std::size_t totalSamples() const { return m_total; }
+    /// Called by whichever thread has done it.
+    void done(BatchPlace place, Job& job) {
+        const std::lock_guard lock(m_mutex);
+        count(place);
+        const PlannedTask& task = m_plan.tasks[place.task];
+        job.rename("Collecting " + task.name + ", " + std::to_string(m_done[place.task]) + " of " +
+                   std::to_string(task.samples.size()) + " samples");
+        job.advance(double(m_all) / double(m_total));
+    }
+
+  private:
+    void count(BatchPlace place) {
+        const std::size_t n = m_plan.tasks[place.task].batches[place.batch].size();
+        m_done[place.task] += n;
+        m_all += n;
+    }
+
+    const CollectPlan& m_plan;
+    std::mutex m_mutex;
+    std::vector<BatchPlace> m_left;
+    std::vector<std::size_t> m_done;
+    std::size_t m_all = 0, m_total = 0;
+};
+
 /// The model behind a request: our decoder, or a module.
 class Runner {
   public:
@@ -149,62 +193,52 @@ dump::HeadTypes headTypes(const CollectPlan& plan, const CollectRequest& request
             ? randomProbe(spec.vocabulary, specialTokens(plan.shape.configJson, plan.directory),
                           spec.maxPositions)
             : readProbe(request.probe, spec.vocabulary, spec.maxPositions);
-    return computeHeadTypes(decoder, probe, job);
+    const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
+    setOperationThreads(decoder.device().is_cuda() ? threads : 1);
+    return computeHeadTypes(decoder, probe, job, threads);
 }
 
 /// Runs what is not there yet; returns the head types if they are wanted.
 dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
                          const Destination& destination, Job& job, CollectSummary& summary) {
     const bool wantTypes = request.headTypes || request.behavioralFisher;
-    double total = 0, done = 0;
-    std::vector<std::vector<bool>> finished;
-    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
-        auto& marks = finished.emplace_back();
-        for (std::size_t b = 0; b < plan.tasks[t].batches.size(); ++b) {
-            marks.push_back(destination.has(t, b));
-            total += double(plan.tasks[t].batches[b].size());
-            done += marks.back() ? double(plan.tasks[t].batches[b].size()) : 0;
-        }
-    }
-    if (done > 0) {
-        summary.warnings.push_back("continued: " + std::to_string(std::int64_t(done)) + " of " +
-                                   std::to_string(std::int64_t(total)) +
+    BatchProgress progress(plan, destination.has);
+    const std::vector<BatchPlace>& left = progress.left();
+    if (progress.doneSamples() > 0) {
+        summary.warnings.push_back("continued: " + std::to_string(progress.doneSamples()) + " of " +
+                                   std::to_string(progress.totalSamples()) +
                                    " samples were already collected");
     }
-    if (done == total && !wantTypes) {
+    if (left.empty() && !wantTypes) {
         return {};
     }
     job.stage("Loading the model", 0, 0.05);
+    setOperationThreads(plan.operationThreads(request));
     const Runner runner(plan, request, device, job);
     job.checkCancelled();
-    RoundingLoss loss;
     BackgroundWriter writer(destination.write);
-    double written = 0;
-    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+    job.stage("Collecting", 0.05, 0.8);
+    std::vector<RoundingLoss> losses(static_cast<std::size_t>(plan.workers));
+    parallelFor(left.size(), plan.workers, [&](std::size_t i, int worker) {
+        const auto [t, b] = left[i];
+        job.checkCancelled();
         const PlannedTask& task = plan.tasks[t];
-        job.stage("Collecting " + task.name, 0.05 + 0.75 * written / total,
-                  0.05 + 0.75 * (written + double(task.samples.size())) / total);
-        double inTask = 0;
-        for (std::size_t b = 0; b < task.batches.size(); ++b) {
-            const auto& batch = task.batches[b];
-            if (!finished[t][b]) {
-                job.checkCancelled();
-                std::vector<const Sample*> samples;
-                for (const std::size_t i : batch) {
-                    samples.push_back(&task.samples[i]);
-                }
-                BatchCapture capture = runner.capture(samples, job.token());
-                auto payload = packBatch(plan, request, task, batch, capture, loss);
-                writer.put({t, b, std::move(capture.losses), std::move(payload)});
-            }
-            inTask += double(batch.size());
-            job.rename("Collecting " + task.name + ", " + std::to_string(std::int64_t(inTask)) +
-                       " of " + std::to_string(task.samples.size()) + " samples");
-            job.advance(inTask / double(task.samples.size()));
+        std::vector<const Sample*> samples;
+        for (const std::size_t s : task.batches[b]) {
+            samples.push_back(&task.samples[s]);
         }
-        written += double(task.samples.size());
-    }
+        BatchCapture capture = runner.capture(samples, job.token());
+        auto payload = packBatch(plan, request, task, task.batches[b], capture,
+                                 losses[static_cast<std::size_t>(worker)]);
+        writer.put({t, b, std::move(capture.losses), std::move(payload)});
+        progress.done(left[i], job);
+    });
     writer.finish();
+    RoundingLoss loss;
+    for (const RoundingLoss& one : losses) {
+        loss.written += one.written;
+        loss.zeroed += one.zeroed;
+    }
     if (loss.zeroed > 0.01 * loss.written) {
         summary.warnings.push_back(
             formatNumber(100 * loss.zeroed / loss.written, 2) +
@@ -255,7 +289,7 @@ CollectPlan makePlan(const CollectRequest& request) {
 double measureRate(const CollectRequest& request) {
     const c10::NoGradGuard noGrad;
     const at::Device device = resolveDevice(request.device);
-    at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
+    setOperationThreads(request.threads > 0 ? request.threads : defaultThreadCount());
     const std::int64_t n = device.is_cuda() ? 4096 : 512;
     const at::Tensor a = at::randn(
         {n, n}, at::TensorOptions(request.computeDouble ? at::kDouble : at::kFloat).device(device));
@@ -286,7 +320,6 @@ void describe(const CollectPlan& plan, CollectSummary& summary) {
 }
 
 CollectPlan preparedPlan(const CollectRequest& request, Job& job) {
-    at::set_num_threads(request.threads > 0 ? request.threads : defaultThreadCount());
     job.stage("Reading the samples", 0, 0.02);
     CollectPlan plan = makePlan(request);
     job.checkCancelled();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "collect/HeadScores.h"
 
+#include "base/Threads.h"
+
 #include <algorithm>
 #include <map>
 
@@ -9,6 +11,8 @@ namespace {
 
 constexpr std::int64_t neighbours = 4; // pairs of each sequence for the content score
 constexpr std::int64_t batchTokens = 4096;
+// What one CPU thread works on at a time. Fixed: the scores don't depend on the number of threads.
+constexpr std::int64_t partTokens = 256;
 
 /// Running means of one layer's heads: [H] sums in float64 and how many numbers are in them.
 struct Mean {
@@ -85,9 +89,29 @@ void addLayer(LayerScores& scores, const at::Tensor& patterns, const Batch& batc
     }
 }
 
+/// Some of a batch's sequences on their way through the layers.
+struct Part {
+    Decoder::Context context;
+    at::Tensor hidden, patterns;
+};
+
+std::vector<Part> partsOf(const Decoder& decoder, const Batch& batch) {
+    const std::int64_t B = batch.ids.size(0);
+    const std::int64_t size =
+        decoder.device().is_cuda() ? B : std::max<std::int64_t>(1, partTokens / batch.tokens);
+    std::vector<Part> parts;
+    for (std::int64_t begin = 0; begin < B; begin += size) {
+        const at::Tensor ids = batch.ids.slice(0, begin, std::min(B, begin + size));
+        const std::vector<std::int64_t> lengths(static_cast<std::size_t>(ids.size(0)),
+                                                batch.tokens);
+        parts.push_back({decoder.context(lengths, batch.tokens), decoder.embed(ids), {}});
+    }
+    return parts;
+}
+
 } // namespace
 
-dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job& job,
+dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job& job, int threads,
                                  const HeadTypeRules& rules) {
     const c10::NoGradGuard noGrad;
     const DecoderSpec& spec = decoder.spec();
@@ -95,17 +119,24 @@ dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job
     const std::vector<Batch> all = batches(probe, decoder.device());
     double done = 0;
     for (const Batch& batch : all) {
-        const std::vector<std::int64_t> lengths(static_cast<std::size_t>(batch.ids.size(0)),
-                                                batch.tokens);
-        const Decoder::Context context = decoder.context(lengths, batch.tokens);
-        Observers observers;
-        observers.poll = [&] { job.checkCancelled(); };
-        observers.pattern = [&](std::int64_t layer, const at::Tensor& weights) {
-            addLayer(layers[static_cast<std::size_t>(layer)], weights, batch);
-        };
-        at::Tensor hidden = decoder.embed(batch.ids);
+        std::vector<Part> parts = partsOf(decoder, batch);
         for (std::int64_t l = 0; l < spec.layers; ++l) {
-            hidden = decoder.layer(l, hidden, context, observers);
+            parallelFor(parts.size(), threads, [&](std::size_t p, int) {
+                const c10::NoGradGuard noGradHere;
+                Part& part = parts[p];
+                Observers observers;
+                observers.poll = [&] { job.checkCancelled(); };
+                observers.pattern = [&](std::int64_t, const at::Tensor& weights) {
+                    part.patterns = weights;
+                };
+                part.hidden = decoder.layer(l, part.hidden, part.context, observers);
+            });
+            std::vector<at::Tensor> patterns;
+            for (Part& part : parts) {
+                patterns.push_back(std::move(part.patterns));
+            }
+            addLayer(layers[static_cast<std::size_t>(l)],
+                     patterns.size() == 1 ? patterns.front() : at::cat(patterns), batch);
             job.advance(++done / static_cast<double>(spec.layers) /
                         static_cast<double>(all.size()));
         }

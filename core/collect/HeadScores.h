@@ -17,8 +17,9 @@ namespace qkov::collect {
 ///   positional      the largest of: a(i→i−o) for one o ≥ 2 other than m−1 and m; a(i→0), i ≥ 1
 ///   content         ½ Σ_j |a − a'|, i ≥ 1, over pairs of sequences of equal length (each with its
 ///                   next four, cyclically)
+/// @param threads on a CPU, parts of a batch run side by side
 /// @throws Cancelled
 dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job& job,
-                                 const HeadTypeRules& rules = {});
+                                 int threads = 1, const HeadTypeRules& rules = {});
 
 } // namespace qkov::collect

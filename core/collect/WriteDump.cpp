@@ -3,11 +3,13 @@
 
 #include "base/Error.h"
 #include "base/Threads.h"
+#include "collect/TorchThreads.h"
 #include "dump/DumpWriter.h"
 #include "fisher/Accumulator.h"
 #include "fisher/HeadReduction.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace qkov::collect {
 namespace {
@@ -17,25 +19,58 @@ struct Stored {
     PayloadLayout layout;
 };
 
+// Numbers of one parameter that are in memory at a time, and what one thread multiplies at a time.
+constexpr std::int64_t numbersAtOnce = std::int64_t(8) << 20;
+constexpr std::int64_t gradientsAtOnce = std::int64_t(1) << 16;
+
+/// One sample of one parameter, as float32.
+struct SampleNumbers {
+    std::size_t sample = 0;
+    const std::byte* data = nullptr;
+    std::int64_t tokens = 0;
+    at::Tensor input, gradOutput; ///< [tokens, dIn], [tokens, dOut]; or
+    at::Tensor gradient;          ///< [rows, columns]
+};
+
 /// Σ w g² of one parameter where its gradients are: in float64 on either side.
 class FisherSum {
   public:
-    FisherSum(std::int64_t size, at::Device device, int threads)
-        : m_device(device)
+    FisherSum(const RecordedParameter& parameter, const std::vector<double>& weights,
+              at::Device device, int threads)
+        : m_parameter(parameter)
+        , m_weights(weights)
+        , m_device(device)
         , m_threads(threads)
-        , m_host(device.is_cuda() ? 0 : static_cast<std::size_t>(size)) {
+        , m_host(device.is_cuda() ? 0 : static_cast<std::size_t>(rows() * columns())) {
         if (device.is_cuda()) {
-            m_sum = at::zeros({size}, at::TensorOptions(at::kDouble).device(device));
+            m_sum = at::zeros({rows() * columns()}, at::TensorOptions(at::kDouble).device(device));
         }
     }
-    void add(const at::Tensor& gradient, double weight) {
+
+    void add(const std::vector<SampleNumbers>& samples, const CancelToken& token) {
         if (m_device.is_cuda()) {
-            const at::Tensor g = gradient.flatten().to(at::kDouble);
-            m_sum.addcmul_(g, g, weight);
-        } else {
-            const at::Tensor g = gradient.contiguous();
-            m_host.add(g.data_ptr<float>(), weight, m_threads);
+            for (const SampleNumbers& s : samples) {
+                checkCancelled(token);
+                const at::Tensor g = gradient(s, 0, rows()).flatten().to(at::kDouble);
+                m_sum.addcmul_(g, g, m_weights[s.sample]);
+            }
+            return;
         }
+        // Each thread takes some rows of all samples, so the sum's order never changes.
+        const std::int64_t step = std::max<std::int64_t>(1, gradientsAtOnce / columns());
+        const std::int64_t parts = (rows() + step - 1) / step;
+        parallelFor(static_cast<std::size_t>(parts), m_threads, [&](std::size_t part, int) {
+            const c10::NoGradGuard noGrad;
+            const std::int64_t begin = static_cast<std::int64_t>(part) * step;
+            const std::int64_t end = std::min(rows(), begin + step);
+            for (const SampleNumbers& s : samples) {
+                checkCancelled(token);
+                const at::Tensor g = gradient(s, begin, end).contiguous();
+                m_host.addPart(static_cast<std::size_t>(begin * columns()),
+                               static_cast<std::size_t>(g.numel()), g.data_ptr<float>(),
+                               m_weights[s.sample]);
+            }
+        });
     }
     std::vector<double> values() const {
         if (!m_device.is_cuda()) {
@@ -46,6 +81,24 @@ class FisherSum {
     }
 
   private:
+    static void checkCancelled(const CancelToken& token) {
+        if (token.cancelled()) {
+            throw Cancelled();
+        }
+    }
+    std::int64_t rows() const { return m_parameter.shape()[0]; }
+    std::int64_t columns() const { return m_parameter.shape()[1]; }
+    at::Tensor gradient(const SampleNumbers& s, std::int64_t begin, std::int64_t end) const {
+        if (s.gradient.defined()) {
+            return s.gradient.slice(0, begin, end).to(m_device);
+        }
+        const at::Tensor x = s.input.to(m_device), g = s.gradOutput.to(m_device);
+        return m_parameter.inOut ? at::mm(x.slice(1, begin, end).t(), g)
+                                 : at::mm(g.slice(1, begin, end).t(), x);
+    }
+
+    const RecordedParameter& m_parameter;
+    const std::vector<double>& m_weights;
     at::Device m_device;
     int m_threads;
     fisher::Accumulator m_host;
@@ -108,21 +161,42 @@ class TaskWriter {
             m_writer.declareGradients(parameter.name, parameter.shape(), m_request.storage);
         }
         const bool wantFisher = m_request.structuralFisher || m_request.behavioralFisher;
-        FisherSum sum(wantFisher ? parameter.dIn * parameter.dOut : 0, m_device, m_threads);
-        forEachSample([&](const Stored& stored, std::size_t inBatch, std::size_t sample) {
-            if (token.cancelled()) {
-                throw Cancelled();
+        std::optional<FisherSum> sum;
+        if (wantFisher) {
+            sum.emplace(parameter, m_weights, m_device, m_threads);
+        }
+        std::vector<SampleNumbers> some;
+        std::int64_t numbers = 0;
+        const auto flush = [&] {
+            parallelFor(some.size(), m_threads,
+                        [&](std::size_t i, int) { convert(parameter, some[i]); });
+            for (const SampleNumbers& s : some) {
+                if (token.cancelled()) {
+                    throw Cancelled();
+                }
+                write(parameter, s);
             }
-            const std::byte* data = stored.batch.payload() + stored.layout.offset(p, inBatch);
-            const at::Tensor gradient = m_request.factored
-                                            ? factors(parameter, data, sample, wantFisher)
-                                            : dense(parameter, data, sample);
-            if (wantFisher) {
-                sum.add(gradient, m_weights[sample]);
+            if (sum) {
+                sum->add(some, token);
+            }
+            some.clear();
+            numbers = 0;
+        };
+        forEachSample([&](const Stored& stored, std::size_t inBatch, std::size_t sample) {
+            SampleNumbers s;
+            s.sample = sample;
+            s.data = stored.batch.payload() + stored.layout.offset(p, inBatch);
+            s.tokens = static_cast<std::int64_t>(m_task.samples[sample].ids.size());
+            numbers += m_request.factored ? s.tokens * (parameter.dIn + parameter.dOut)
+                                          : parameter.dIn * parameter.dOut;
+            some.push_back(std::move(s));
+            if (numbers >= numbersAtOnce) {
+                flush();
             }
         });
-        if (wantFisher) {
-            writeFisher(parameter.name, parameter.shape(), sum.values());
+        flush();
+        if (sum) {
+            writeFisher(parameter.name, parameter.shape(), sum->values());
         }
         if (!parameter.bias.empty()) {
             writeBias(p, wantFisher);
@@ -149,27 +223,26 @@ class TaskWriter {
         return t;
     }
 
-    at::Tensor factors(const RecordedParameter& p, const std::byte* data, std::size_t sample,
-                       bool wantGradient) {
-        const auto tokens = static_cast<std::int64_t>(m_task.samples[sample].ids.size());
-        const at::Tensor x = numbers(data, tokens, p.dIn);
-        const at::Tensor g =
-            numbers(data + static_cast<std::size_t>(tokens * p.dIn) * dtypeSize(m_request.storage),
-                    tokens, p.dOut);
-        const auto length = static_cast<std::int32_t>(tokens);
-        m_writer.writeFactors(p.name, static_cast<std::int64_t>(sample), 1, tokens,
-                              x.data_ptr<float>(), g.data_ptr<float>(), &length);
-        if (!wantGradient) {
-            return {};
+    void convert(const RecordedParameter& p, SampleNumbers& s) const {
+        if (!m_request.factored) {
+            s.gradient = numbers(s.data, p.shape()[0], p.shape()[1]);
+            return;
         }
-        const at::Tensor xd = x.to(m_device), gd = g.to(m_device);
-        return p.inOut ? at::mm(xd.t(), gd) : at::mm(gd.t(), xd);
+        s.input = numbers(s.data, s.tokens, p.dIn);
+        s.gradOutput = numbers(s.data + static_cast<std::size_t>(s.tokens * p.dIn) *
+                                            dtypeSize(m_request.storage),
+                               s.tokens, p.dOut);
     }
 
-    at::Tensor dense(const RecordedParameter& p, const std::byte* data, std::size_t sample) {
-        const at::Tensor g = numbers(data, p.shape()[0], p.shape()[1]);
-        m_writer.writeGradients(p.name, static_cast<std::int64_t>(sample), 1, g.data_ptr<float>());
-        return g.to(m_device);
+    void write(const RecordedParameter& p, const SampleNumbers& s) {
+        const auto sample = static_cast<std::int64_t>(s.sample);
+        if (!m_request.factored) {
+            m_writer.writeGradients(p.name, sample, 1, s.gradient.data_ptr<float>());
+            return;
+        }
+        const auto length = static_cast<std::int32_t>(s.tokens);
+        m_writer.writeFactors(p.name, sample, 1, s.tokens, s.input.data_ptr<float>(),
+                              s.gradOutput.data_ptr<float>(), &length);
     }
 
     void writeBias(std::size_t p, bool wantFisher) {
@@ -233,6 +306,7 @@ class TaskWriter {
 void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,
                const dump::HeadTypes& types, at::Device device, Job& job, CollectSummary& summary) {
     const c10::NoGradGuard noGrad;
+    setOperationThreads(1);
     dump::DumpWriter writer(request.out, plan.shape, "qkov " QKOV_VERSION);
     if (!types.names.empty()) {
         writer.writeHeadTypes(types);

@@ -99,6 +99,11 @@ void Accumulator::add(const float* gradient, double weight, int threads) {
     });
 }
 
+void Accumulator::addPart(std::size_t first, std::size_t count, const float* gradient,
+                          double weight) {
+    addSquares(gradient, weight, count, m_fisher.data() + first);
+}
+
 std::vector<double> Accumulator::variance() const {
     std::vector<double> result(m_squares.size(), 0.0);
     if (m_count > 1) {

@@ -33,6 +33,9 @@ class Accumulator {
 
     /// Adds one sample. `threads` workers share the parameters.
     void add(const float* gradient, double weight, int threads = 1);
+    /// Adds `count` of one sample's numbers, from parameter `first` on. Without a variance; parts
+    /// that don't overlap may be added at the same time.
+    void addPart(std::size_t first, std::size_t count, const float* gradient, double weight);
     std::span<const double> fisher() const { return m_fisher; }
     /// Unbiased variance of g² over the samples added (each counts once); empty unless asked for,
     /// zero for fewer than two samples.
