@@ -208,8 +208,8 @@ LayoutCheck checkLayout(const LayoutDraft& draft, const ModelShape& shape,
         }
         if (part.wrong++ == 0) {
             const NamedShape& p = parameters[m.parameter];
-            say(part, p.name + " has " + shapeText(p.shape) + ", the heads need " +
-                          shapeText(m.expected));
+            say(part, "matches " + p.name + " with shape " + shapeText(p.shape) +
+                          "; the heads need " + shapeText(m.expected));
         }
     }
 

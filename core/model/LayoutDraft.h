@@ -6,6 +6,7 @@
 #include "model/HeadLayout.h"
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,11 @@ LayoutDraft draftOf(const std::string& layoutJson);
 /// A layout told from names and shapes; parts that can't be told are left empty. Where shapes
 /// can't tell orientation or order, names decide, else the most common case.
 LayoutDraft guessLayout(const ModelShape& shape, const std::vector<NamedShape>& parameters);
+
+/// Whether a matrix of these blocks ({O}, or of Q, K, V) with this shape is stored [in, out]; none
+/// where the shape can't tell, or has no axis of the heads' length.
+std::optional<bool> inOutByShape(const ModelShape& shape, const std::vector<Block>& blocks,
+                                 const std::vector<std::int64_t>& dims);
 
 /// What a draft matches in a model.
 struct LayoutCheck {

@@ -212,14 +212,14 @@ struct Guesser {
     }
 };
 
-/// Told by a shape that is not square; nothing otherwise.
-std::optional<bool> inOutByShape(const Family& f, Role role, std::int64_t length) {
-    const bool rows = f.shape[0] == length;
-    const bool columns = f.shape[1] == length;
-    if (rows == columns) {
-        return std::nullopt;
-    }
-    return role == roleO ? rows : columns;
+const std::vector<Block>& blocksOf(Role role) {
+    static const std::array<std::vector<Block>, roles> all{{{Block::Q},
+                                                            {Block::K},
+                                                            {Block::V},
+                                                            {Block::O},
+                                                            {Block::Q, Block::K, Block::V},
+                                                            {Block::K, Block::V}}};
+    return all[role];
 }
 
 std::string biasOf(const std::string& pattern, const std::vector<NamedShape>& parameters) {
@@ -235,6 +235,24 @@ std::string biasOf(const std::string& pattern, const std::vector<NamedShape>& pa
 }
 
 } // namespace
+
+std::optional<bool> inOutByShape(const ModelShape& shape, const std::vector<Block>& blocks,
+                                 const std::vector<std::int64_t>& dims) {
+    if (blocks.empty() || dims.size() != 2) {
+        return std::nullopt;
+    }
+    const auto axes = headAxes(shape);
+    std::int64_t length = 0;
+    for (const Block block : blocks) {
+        length += axes[blockIndex(block)];
+    }
+    const bool rows = dims[0] == length;
+    const bool columns = dims[1] == length;
+    if (rows == columns) {
+        return std::nullopt;
+    }
+    return blocks.front() == Block::O ? rows : columns;
+}
 
 LayoutDraft guessLayout(const ModelShape& shape, const std::vector<NamedShape>& parameters) {
     LayoutDraft draft;
@@ -269,7 +287,7 @@ LayoutDraft guessLayout(const ModelShape& shape, const std::vector<NamedShape>& 
     std::optional<bool> common;
     for (std::size_t r = 0; r < roles; ++r) {
         if (g.chosen[r] && !common) {
-            common = inOutByShape(*g.chosen[r], static_cast<Role>(r), g.axes[r]);
+            common = inOutByShape(shape, blocksOf(static_cast<Role>(r)), g.chosen[r]->shape);
         }
     }
     const auto part = [&](Role role) {
@@ -277,7 +295,8 @@ LayoutDraft guessLayout(const ModelShape& shape, const std::vector<NamedShape>& 
         if (const Family* f = g.chosen[role]) {
             p.pattern = f->pattern;
             p.bias = biasOf(p.pattern, parameters);
-            p.inOut = inOutByShape(*f, role, g.axes[role]).value_or(common.value_or(false));
+            p.inOut =
+                inOutByShape(shape, blocksOf(role), f->shape).value_or(common.value_or(false));
         }
         return p;
     };

@@ -4,6 +4,8 @@
 
 #include "collect/Collect.h"
 #include "document/Message.h"
+#include "document/ScoreMemory.h"
+#include "dump/Contents.h"
 #include "dump/DumpReader.h"
 #include "engine/Scores.h"
 #include "jobs/JobRunner.h"
@@ -12,13 +14,25 @@
 #include <QObject>
 #include <QString>
 
-#include <list>
+#include <deque>
 #include <memory>
 #include <optional>
+
+namespace qkov::dump {
+struct ImportRequest;
+}
 
 namespace qkov::ui {
 
 class Selection;
+
+/// A model or dump that can't be opened until somebody says which parameters are Q, K, V and O.
+struct LayoutNeed {
+    QString path;
+    dump::ParameterList list;
+    std::string problem; ///< of the layout in force
+    bool whole = true;   ///< every layer needs all four blocks (models; dumps may lack some)
+};
 
 class Document : public QObject {
     Q_OBJECT
@@ -31,6 +45,7 @@ class Document : public QObject {
         ready,     ///< open, at rest
         computing, ///< scores are being computed
         collecting,
+        importing,
         partial, ///< a computation was cancelled; scores() holds what it reached
     };
     Q_ENUM(State)
@@ -54,6 +69,18 @@ class Document : public QObject {
     const std::optional<model::Checkpoint>& checkpoint() const { return m_checkpoint; }
     /// The dump behind what is shown; null for a model, and for results whose dump is not at hand.
     std::shared_ptr<const dump::DumpReader> dump() const { return m_dump; }
+
+    /// Of the last thing that was to be opened; none when it is open.
+    const std::optional<LayoutNeed>& layoutNeed() const { return m_layoutNeed; }
+    /// The user's layout behind what is open; empty: the file's own or the registry's.
+    QString layoutJson() const { return m_layoutJson; }
+    /// Results of earlier sessions are found here, and new ones kept. Off until it is set.
+    void setScoreCache(std::shared_ptr<const engine::ScoreCache> cache) {
+        m_memory.setDisk(std::move(cache));
+    }
+    /// Complete scores of the open dump that were computed elsewhere.
+    void keepScores(const engine::ScoreRequest& request,
+                    std::shared_ptr<const engine::Scores> scores);
 
     /// What Compute would compute.
     const engine::ScoreRequest& request() const { return m_request; }
@@ -85,7 +112,11 @@ class Document : public QObject {
     void cancel();
 
   public:
+    /// Opens with a user's layout and keeps it for this file; empty: as open().
+    void openWithLayout(const QString& path, const QString& layoutJson);
     void collect(const collect::CollectRequest& request);
+    /// Makes a dump from other tools' gradient stores and opens it.
+    void importStores(const dump::ImportRequest& request);
     void saveResults(const QString& file);
     void exportCellsCsv(const QString& file);
     /// Shows ready-made scores without a file behind them (tests, figures).
@@ -99,6 +130,8 @@ class Document : public QObject {
     void scoresChanged();
     void messageChanged();
     void collected(const QString& dump);
+    /// layoutNeed() is set and said in message().
+    void layoutNeeded();
 
   private:
     struct Loaded;
@@ -108,14 +141,24 @@ class Document : public QObject {
     void setScores(std::shared_ptr<const engine::Scores> scores);
     void requestEdited();
     void jobFailed(std::exception_ptr error);
+    void warn(const std::vector<std::string>& warnings);
+    void showKnown(std::shared_ptr<const engine::Scores> scores);
+    void findOnDisk();
+    void storeNext();
+    engine::ScoreRequest resolved(const engine::ScoreRequest& request) const;
     std::string cacheKey(const engine::ScoreRequest& request) const;
-    std::shared_ptr<const engine::Scores> cached(const std::string& key) const;
-    void remember(const std::string& key, std::shared_ptr<const engine::Scores> scores);
-    static JobRunner::Work loadWork(Document* document, const QString& path);
+    static void load(Loaded& loaded);
+    void keepLayout(const QString& path, const QString& layoutJson);
+    static std::optional<LayoutNeed> layoutNeedOf(const Loaded& loaded);
+    void askForLayout(const LayoutNeed& need, std::exception_ptr error);
+    static JobRunner::Work loadWork(Document* document, const QString& path,
+                                    const QString& layoutJson);
 
     Selection* m_selection;
     JobRunner* m_runner;
     JobRunner* m_writer;
+    JobRunner* m_finder; ///< looks for results of earlier sessions
+    JobRunner* m_keeper; ///< keeps results for later ones
     State m_state = State::empty;
     State m_restState = State::empty; ///< to return to when a job ends without a result
     Source m_source = Source::none;
@@ -126,13 +169,10 @@ class Document : public QObject {
     engine::ScoreRequest m_request;
     std::shared_ptr<const engine::Scores> m_scores;
     std::string m_scoresKey; ///< of the request behind m_scores; empty: unknown
-    /// Results computed in this session, newest first, so that switching back is instant.
-    struct Remembered {
-        std::string key;
-        std::shared_ptr<const engine::Scores> scores;
-        double bytes = 0;
-    };
-    std::list<Remembered> m_remembered;
+    ScoreMemory m_memory;
+    std::deque<std::pair<engine::ScoreRequest, std::shared_ptr<const engine::Scores>>> m_toStore;
+    std::optional<LayoutNeed> m_layoutNeed;
+    QString m_layoutJson;
     Message m_message;
 };
 

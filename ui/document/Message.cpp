@@ -33,11 +33,11 @@ QString Message::details() const {
 }
 
 Message Message::info(const QString& what, const QString& advice) {
-    return {Severity::info, what, {}, advice};
+    return {Severity::info, what, {}, advice, {}};
 }
 
 Message Message::warning(const QString& what, const QString& advice) {
-    return {Severity::warning, what, {}, advice};
+    return {Severity::warning, what, {}, advice, {}};
 }
 
 Message Message::of(std::exception_ptr error) {

@@ -14,6 +14,7 @@ struct Message {
     QString what;
     QString where;
     QString advice;
+    QString action; ///< what a button beside it offers to do; empty: no button
 
     bool empty() const { return severity == Severity::none; }
     /// For "copy details": everything, with the program's version.

@@ -207,6 +207,8 @@ QString OverviewPage::placeholder() const {
         return tr("The first layer comes next");
     case Document::State::collecting:
         return tr("Collecting gradients…");
+    case Document::State::importing:
+        return tr("Importing…");
     default:
         return m_document->canCompute() ? tr("Press Compute") : tr("Nothing to show");
     }

@@ -19,6 +19,7 @@ MessageBar::MessageBar(QWidget* parent)
     , m_icon(new QLabel(this))
     , m_what(new QLabel(this))
     , m_where(new QLabel(this))
+    , m_action(new QPushButton(this))
     , m_copy(new QPushButton(tr("Copy details"), this))
     , m_close(new QToolButton(this)) {
     setProperty("bar", true);
@@ -34,6 +35,7 @@ MessageBar::MessageBar(QWidget* parent)
     setTextSize(m_what, TextSize::body, true);
     setTextSize(m_where, TextSize::small);
     setMuted(m_where);
+    nameWidget(m_action, "messageAction", {});
     m_copy->setProperty("link", true);
     m_copy->setObjectName(QStringLiteral("copyDetails"));
     setIconName(m_copy, QStringLiteral("copy"));
@@ -50,10 +52,12 @@ MessageBar::MessageBar(QWidget* parent)
     line->setSpacing(10);
     line->addWidget(m_icon, 0, Qt::AlignTop);
     line->addLayout(text, 1);
+    line->addWidget(m_action, 0, Qt::AlignVCenter);
     line->addWidget(m_copy, 0, Qt::AlignTop);
     line->addWidget(m_close, 0, Qt::AlignTop);
     connect(m_copy, &QPushButton::clicked, this,
             [this] { QApplication::clipboard()->setText(m_message.details()); });
+    connect(m_action, &QPushButton::clicked, this, &MessageBar::actionRequested);
     connect(m_close, &QToolButton::clicked, this, &MessageBar::closed);
     hide();
 }
@@ -69,6 +73,9 @@ void MessageBar::setMessage(const Message& message) {
     }
     m_where->setText(rest.join(QStringLiteral("  ·  ")));
     m_where->setVisible(!rest.isEmpty());
+    m_action->setText(message.action);
+    m_action->setAccessibleName(message.action);
+    m_action->setVisible(!message.action.isEmpty());
     m_copy->setVisible(message.severity == Message::Severity::error ||
                        message.severity == Message::Severity::warning);
     setAccessibleDescription(message.what + QLatin1Char('\n') + m_where->text());

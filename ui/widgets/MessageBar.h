@@ -22,6 +22,8 @@ class MessageBar : public QFrame {
 
   signals:
     void closed();
+    /// The button that the message brought was pressed.
+    void actionRequested();
 
   protected:
     void changeEvent(QEvent* event) override;
@@ -32,6 +34,7 @@ class MessageBar : public QFrame {
     QLabel* m_icon;
     QLabel* m_what;
     QLabel* m_where;
+    QPushButton* m_action;
     QPushButton* m_copy;
     QToolButton* m_close;
 };

@@ -268,7 +268,7 @@ class TestLayoutDraft : public QObject {
         QVERIFY(!c.usable());
         QCOMPARE(c.parts[0].wrong, std::size_t(3));
         QVERIFY2(QString::fromStdString(c.parts[0].problem)
-                     .contains("net.0.att.wk.weight has [16, 40], the heads need [32, any]"),
+                     .contains("net.0.att.wk.weight with shape [16, 40]; the heads need [32, any]"),
                  c.parts[0].problem.c_str());
         QCOMPARE(c.parts[2].wrong, std::size_t(0));
         for (const auto& m : c.matches) {

@@ -6,7 +6,6 @@
 #include "document/Notes.h"
 #include "document/PairProfile.h"
 #include "document/Selection.h"
-#include "pages/CollectDialog.h"
 #include "pages/DataPage.h"
 #include "pages/DataPanel.h"
 #include "pages/ModelPage.h"
@@ -32,7 +31,6 @@
 #include <QMimeData>
 #include <QSettings>
 #include <QStackedWidget>
-#include <QStandardPaths>
 #include <QStatusBar>
 #include <QTabBar>
 #include <QTabWidget>
@@ -103,6 +101,8 @@ MainWindow::MainWindow(QWidget* parent)
             m_restoring.reset();
         }
     });
+    connect(m_messageBar, &MessageBar::actionRequested, this, &MainWindow::showLayoutDialog);
+    connect(m_document, &Document::layoutNeeded, this, &MainWindow::refreshState);
     connect(m_messageBar, &MessageBar::closed, m_document, &Document::clearMessage);
     for (auto* runner : {m_document->runner(), m_document->writer()}) {
         connect(runner, &JobRunner::started, this, &MainWindow::refreshState);
@@ -228,30 +228,6 @@ void MainWindow::open(const QString& path) {
     m_computeWhenOpen = false;
     m_restoring.reset();
     m_document->open(path);
-}
-
-void MainWindow::openDemo() {
-    const QString demo = demoFolder();
-    if (demo.isEmpty()) {
-        return;
-    }
-    const QString folder = QStandardPaths::writableLocation(QStandardPaths::CacheLocation);
-    QDir().mkpath(folder);
-    CollectDialog dialog(demo, this);
-    auto request = dialog.request();
-    request.out = std::filesystem::path((folder + QStringLiteral("/demo.h5")).toStdU16String());
-    m_computeWhenOpen = true;
-    m_document->collect(request);
-}
-
-void MainWindow::showCollectDialog() {
-    if (!m_document->checkpoint()) {
-        return;
-    }
-    CollectDialog dialog(m_document->path(), this);
-    if (dialog.exec() == QDialog::Accepted) {
-        m_document->collect(dialog.request());
-    }
 }
 
 void MainWindow::dragEnterEvent(QDragEnterEvent* event) {

@@ -73,6 +73,7 @@ class MainWindow : public QMainWindow {
   public slots:
     void openDemo();
     void showCollectDialog();
+    void showLayoutDialog();
 
   protected:
     void dragEnterEvent(QDragEnterEvent* event) override;
@@ -90,6 +91,8 @@ class MainWindow : public QMainWindow {
     void buildHelpMenu();
     void buildToolBar();
     void fillRecentMenu();
+    // WindowDialogs.cpp
+    std::optional<LayoutNeed> layoutSubject() const;
     // WindowExports.cpp
     QString suggestedFile(const QString& suffix) const;
     void chooseFigure(const QString& suffix);
@@ -155,6 +158,7 @@ class MainWindow : public QMainWindow {
     QAction* m_swap;
     QAction* m_options;
     QAction* m_collect;
+    QAction* m_layout;
     QAction* m_close;
     QAction* m_copyCommand;
     QAction* m_copyFinding;

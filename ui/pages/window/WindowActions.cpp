@@ -3,11 +3,11 @@
 #include "pages/window/MainWindow.h"
 
 #include "document/CellPairs.h"
+#include "document/Notes.h"
 #include "document/Selection.h"
 #include "document/Words.h"
-#include "pages/OptionsDialog.h"
-#include "document/Notes.h"
 #include "pages/NotesPage.h"
+#include "pages/OptionsDialog.h"
 #include "pages/OverviewPage.h"
 #include "pages/PairsPage.h"
 #include "pages/StartPage.h"
@@ -98,6 +98,9 @@ void MainWindow::buildFileMenu() {
     m_collect =
         addTo(file, tr("&Collect gradients…"), "collect", QKeySequence(Qt::CTRL | Qt::Key_G),
               QStringLiteral("fisher"), [this] { showCollectDialog(); });
+    m_layout = addTo(file, tr("Where the &heads are…"), "layout",
+                     QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_L), QStringLiteral("table"),
+                     [this] { showLayoutDialog(); });
     m_exportMenu = file->addMenu(tr("&Export"));
     setIconName(m_exportMenu->menuAction(), QStringLiteral("export"));
     m_needScores << addTo(m_exportMenu, tr("Four maps as &PDF…"), "exportPdf",

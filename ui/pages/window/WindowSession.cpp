@@ -2,12 +2,12 @@
 // Sessions: what the window shows, as a file, and back; the last one comes back by itself.
 #include "pages/window/MainWindow.h"
 
+#include "base/AtomicFile.h"
 #include "document/MapValues.h"
 #include "document/Notes.h"
 #include "document/Selection.h"
 #include "document/Session.h"
 #include "document/Words.h"
-#include "base/AtomicFile.h"
 #include "pages/PairsPage.h"
 
 #include <QDir>

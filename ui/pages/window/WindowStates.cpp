@@ -128,6 +128,9 @@ void MainWindow::refreshState() {
         a->setEnabled(!none);
     }
     m_collect->setEnabled(m_document->checkpoint().has_value() && !running);
+    m_layout->setEnabled(!running &&
+                         (m_document->layoutNeed() || source == Document::Source::model ||
+                          source == Document::Source::dump));
     m_close->setEnabled(!none);
     m_options->setEnabled(m_document->canCompute());
 
@@ -143,6 +146,9 @@ void MainWindow::refreshState() {
                 break;
             case State::collecting:
                 what = tr("Preparing the collection");
+                break;
+            case State::importing:
+                what = tr("Preparing the import");
                 break;
             default:
                 what = tr("Writing");

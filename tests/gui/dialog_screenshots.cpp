@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Pictures of every dialog and its states, to be looked at:
+//   QT_QPA_PLATFORM=offscreen dialog_screenshots FOLDER [light|dark]
+// QT_SCALE_FACTOR=2 gives 200%.
+#include "dump/Contents.h"
+#include "pages/layout/LayoutDialog.h"
+#include "pages/window/MainWindow.h"
+#include "ui/UnknownModel.h"
+#include "widgets/Theme.h"
+
+#include <QApplication>
+#include <QDir>
+#include <QLineEdit>
+#include <QSettings>
+#include <QStandardPaths>
+#include <QTemporaryDir>
+#include <QTest>
+
+#include <cstdio>
+#include <functional>
+
+using namespace qkov;
+using namespace qkov::ui;
+
+namespace {
+
+QString folder, theme;
+
+void shoot(QWidget* w, const char* what) {
+    QTest::qWait(250);
+    const QString file = QStringLiteral("%1/dialog-%2-%3-%4.png")
+                             .arg(folder, QLatin1String(what), theme)
+                             .arg(qApp->devicePixelRatio() * 100);
+    w->grab().save(file);
+    std::printf("%s\n", qPrintable(file));
+}
+
+void waitFor(const std::function<bool()>& done) {
+    if (!QTest::qWaitFor(done, 60000)) {
+        std::printf("waited in vain\n");
+    }
+}
+
+void layoutDialog(const QTemporaryDir& dir) {
+    LayoutNeed need;
+    need.path = dir.filePath(QStringLiteral("stagewise"));
+    test::writeLargerUnknownModel(need.path);
+    need.list = dump::listParameters(need.path.toStdString());
+    LayoutDialog dialog(need);
+    dialog.show();
+    waitFor([&] { return !dialog.checking(); });
+    shoot(&dialog, "layout");
+    auto draft = dialog.draft();
+    std::swap(draft.parts[0].pattern, draft.parts[1].pattern);
+    draft.parts[3].pattern = "backbone.stages.0.wo";
+    dialog.setDraft(draft);
+    waitFor([&] { return !dialog.checking(); });
+    shoot(&dialog, "layout-wrong");
+    dialog.setDraft({});
+    waitFor([&] { return !dialog.checking(); });
+    shoot(&dialog, "layout-empty");
+    need.path = dir.filePath(QStringLiteral("mine"));
+    test::writeUnknownModel(need.path);
+    need.list = dump::listParameters(need.path.toStdString());
+    LayoutDialog fused(need);
+    fused.show();
+    waitFor([&] { return !fused.checking(); });
+    shoot(&fused, "layout-fused");
+    MainWindow w;
+    w.resize(1280, 720);
+    w.show();
+    w.open(need.path);
+    waitFor([&] { return w.document()->layoutNeed().has_value(); });
+    shoot(&w, "layout-asked");
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    QApplication app(argc, argv);
+    QApplication::setOrganizationName(QStringLiteral("QKOV"));
+    QApplication::setApplicationName(QStringLiteral("dialog-screenshots"));
+    QStandardPaths::setTestModeEnabled(true);
+    const QTemporaryDir dir;
+    QSettings::setPath(QSettings::NativeFormat, QSettings::UserScope, dir.path());
+    folder = QApplication::arguments().value(1, QStringLiteral("."));
+    theme = QApplication::arguments().value(2, QStringLiteral("light"));
+    QDir().mkpath(folder);
+    applyTheme(themeFromName(theme));
+    layoutDialog(dir);
+    return 0;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The dialogs that lead to something open: collecting, importing, saying where the heads are.
+#include "pages/window/MainWindow.h"
+
+#include "pages/CollectDialog.h"
+#include "pages/layout/LayoutDialog.h"
+
+#include <QDir>
+#include <QStandardPaths>
+
+namespace qkov::ui {
+
+void MainWindow::openDemo() {
+    const QString demo = demoFolder();
+    if (demo.isEmpty()) {
+        return;
+    }
+    const QString folder = QStandardPaths::writableLocation(QStandardPaths::CacheLocation);
+    QDir().mkpath(folder);
+    CollectDialog dialog(demo, this);
+    auto request = dialog.request();
+    request.out = std::filesystem::path((folder + QStringLiteral("/demo.h5")).toStdU16String());
+    m_computeWhenOpen = true;
+    m_document->collect(request);
+}
+
+void MainWindow::showCollectDialog() {
+    if (!m_document->checkpoint()) {
+        return;
+    }
+    CollectDialog dialog(m_document->path(), this);
+    if (dialog.exec() == QDialog::Accepted) {
+        m_document->collect(dialog.request());
+    }
+}
+
+std::optional<LayoutNeed> MainWindow::layoutSubject() const {
+    if (m_document->layoutNeed()) {
+        return m_document->layoutNeed();
+    }
+    LayoutNeed subject;
+    subject.path = m_document->path();
+    if (const auto& checkpoint = m_document->checkpoint()) {
+        subject.list.model = checkpoint->shape();
+        for (const auto& [name, tensor] : checkpoint->tensors()) {
+            subject.list.parameters.push_back({name, tensor.shape});
+        }
+        return subject;
+    }
+    if (m_document->source() == Document::Source::dump) {
+        subject.whole = false;
+        subject.list = dump::listParameters(std::filesystem::path(subject.path.toStdU16String()));
+        subject.list.model.layoutJson = m_document->dump()->info().model.layoutJson;
+        return subject;
+    }
+    return std::nullopt;
+}
+
+void MainWindow::showLayoutDialog() {
+    try {
+        const auto subject = layoutSubject();
+        if (!subject) {
+            return;
+        }
+        LayoutDialog dialog(*subject, this);
+        if (dialog.exec() == QDialog::Accepted) {
+            m_document->openWithLayout(subject->path, dialog.layoutJson());
+        }
+    } catch (const std::exception&) {
+        m_document->setMessage(Message::of(std::current_exception()));
+    }
+}
+
+} // namespace qkov::ui
