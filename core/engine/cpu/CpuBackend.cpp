@@ -240,8 +240,10 @@ void CpuBackend::statistics(std::span<const StatisticsCall> calls, const Job& jo
                     [&](std::int64_t row, std::int64_t column, std::int64_t n, std::int64_t) {
                         const char* at = tile.at(pieces[p].sample, row, column);
                         const double v = m_kernels.largest(at, type, n);
-                        // Written so that NaN wins.
-                        out.largest = out.largest >= v ? out.largest : v;
+                        // A NaN stays, whatever the runs behind it hold.
+                        if (!(out.largest >= v) && !std::isnan(out.largest)) {
+                            out.largest = v;
+                        }
                         if (call.sums) {
                             m_kernels.sums(at, type, n, &out.sum, &out.squares, &out.roots);
                         }

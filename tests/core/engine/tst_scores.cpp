@@ -146,6 +146,7 @@ class TestScores : public QObject {
     void extremeScales();
     void pooledPairs();
     void nonFinite();
+    void nonFiniteAnywhere();
     void threadsAndTilesDoNotMatter();
     void cancelled();
 };
@@ -304,6 +305,50 @@ void TestScores::nonFinite() {
             QVERIFY(std::isfinite(v));
         }
     }
+}
+
+/// Wherever it stands: also in a head's column of a matrix, with good rows behind it.
+void TestScores::nonFiniteAnywhere() {
+    CaseOptions options;
+    options.fixedSamples = 3;
+    options.onlyDense = true;
+    options.scale = 1;
+    int placed = 0;
+    for (unsigned seed = 40; seed < 60; ++seed) {
+        const auto c = randomCase(seed, options);
+        c->request = {};
+        c->request.taskA = "arithmetic";
+        c->request.taskB = "code";
+        c->request.device = "cpu";
+        c->request.mode = Mode::structural;
+        for (auto& [name, p] : c->source.parameters[1]) {
+            const bool weight = p.rows > 1 && p.columns > 1;
+            if (!weight || !c->source.parameters[0].contains(name) || p.gradients.values.empty()) {
+                continue;
+            }
+            const std::vector<double> good = p.gradients.values;
+            const auto size = static_cast<std::size_t>(p.rows * p.columns);
+            for (std::size_t k = size; k < 2 * size; k += 1 + size / 7) {
+                std::vector<double> values = good;
+                values[k] = k % 2 == 0 ? std::nan("") : HUGE_VAL;
+                p.gradients.assign(p.gradients.dtype, values);
+                p.rebuilt = p.gradients.values;
+                ++placed;
+                Job job;
+                try {
+                    engine::compute(c->source, c->request, job);
+                    QFAIL(qPrintable(QString::fromStdString(c->text + " " + name + " at ") +
+                                     QString::number(k - size)));
+                } catch (const InputError& e) {
+                    QVERIFY2(std::string(e.what()).find("\"code1\"") != std::string::npos,
+                             e.what());
+                }
+            }
+            p.gradients.assign(p.gradients.dtype, good);
+            p.rebuilt = p.gradients.values;
+        }
+    }
+    QVERIFY(placed > 200);
 }
 
 void TestScores::threadsAndTilesDoNotMatter() {
