@@ -194,13 +194,24 @@ QVariant ConflictModel::headerData(int section, Qt::Orientation orientation, int
                             ? Qt::AlignRight | Qt::AlignVCenter
                             : Qt::AlignLeft | Qt::AlignVCenter);
     }
+    if (role == Qt::ToolTipRole) {
+        switch (section) {
+        case SampleA:
+            return tr("Sample of task A");
+        case SampleB:
+            return tr("Sample of task B");
+        case GroupA:
+            return tr("Group of A's sample");
+        case GroupB:
+            return tr("Group of B's sample");
+        default:
+            return {};
+        }
+    }
     if (role != Qt::DisplayRole) {
         return {};
     }
     const auto* h = m_scores ? &m_scores->header() : nullptr;
-    const auto task = [&](bool a) {
-        return h ? quoted(a ? h->taskA : h->taskB) : QString(QLatin1Char(a ? 'A' : 'B'));
-    };
     switch (section) {
     case BlockColumn:
         return tr("Block");
@@ -209,9 +220,9 @@ QVariant ConflictModel::headerData(int section, Qt::Orientation orientation, int
     case HeadColumn:
         return tr("Head");
     case SampleA:
-        return tr("A: %1").arg(task(true));
+        return h ? quoted(h->taskA) : tr("Sample of A");
     case SampleB:
-        return tr("B: %1").arg(task(false));
+        return h ? quoted(h->taskB) : tr("Sample of B");
     case GroupA:
         return tr("Group A");
     case GroupB:

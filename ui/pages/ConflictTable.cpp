@@ -45,6 +45,7 @@ ConflictTable::ConflictTable(Document* document, ConflictModel::Scope scope, QWi
     m_view->verticalHeader()->setDefaultSectionSize(m_view->fontMetrics().height() + 7);
     m_view->horizontalHeader()->setHighlightSections(false);
     m_view->horizontalHeader()->setMinimumSectionSize(36);
+    m_view->horizontalHeader()->setTextElideMode(Qt::ElideRight);
     m_view->horizontalHeader()->setSortIndicator(ConflictModel::Score, Qt::DescendingOrder);
     setTextSize(m_summary, TextSize::small);
     setMuted(m_summary);
@@ -92,7 +93,7 @@ void ConflictTable::setColumns(const QList<int>& columns) {
                                             : QHeaderView::Stretch);
         if (narrow) {
             header->resizeSection(
-                c, m_view->fontMetrics().horizontalAdvance(QStringLiteral("Layer")) + 34);
+                c, m_view->fontMetrics().horizontalAdvance(QStringLiteral("Layer")) + 22);
         }
     }
     header->resizeSection(ConflictModel::Score,

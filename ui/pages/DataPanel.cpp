@@ -83,9 +83,10 @@ DataPanel::DataPanel(Document* document, QWidget* parent)
     m_tree->setWordWrap(true);
     m_tree->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_tree->setFrameShape(QFrame::NoFrame);
-    m_tree->header()->setStretchLastSection(true);
+    m_tree->header()->setStretchLastSection(false);
     m_tree->header()->setMinimumSectionSize(24);
-    m_tree->header()->setSectionResizeMode(0, QHeaderView::ResizeToContents);
+    m_tree->header()->setSectionResizeMode(0, QHeaderView::Stretch);
+    m_tree->header()->setSectionResizeMode(1, QHeaderView::ResizeToContents);
     m_tree->setTextElideMode(Qt::ElideRight);
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(0, 0, 0, 0);
@@ -107,6 +108,9 @@ void DataPanel::expandMain() {
     for (int r = 0; r < m_model->rowCount(); ++r) {
         const auto index = m_model->index(r, 0);
         m_tree->setExpanded(index, true);
+        if (index.siblingAtColumn(DataTreeModel::Value).data().toString().isEmpty()) {
+            m_tree->setFirstColumnSpanned(r, {}, true);
+        }
         for (int c = 0; c < m_model->rowCount(index); ++c) {
             const auto child = m_model->index(c, 0, index);
             if (child.data(DataTreeModel::KindRole).toInt() == DataTreeModel::Missing) {
@@ -119,6 +123,7 @@ void DataPanel::expandMain() {
 
 void DataPanel::resizeEvent(QResizeEvent* event) {
     QWidget::resizeEvent(event);
+    m_tree->header()->setMaximumSectionSize(std::max(60, width() * 3 / 4));
     m_tree->doItemsLayout(); // wrapped lines follow the width
 }
 

@@ -9,6 +9,7 @@
 #include "widgets/ElidedLabel.h"
 #include "widgets/Theme.h"
 
+#include <QLabel>
 #include <QListWidget>
 #include <QPlainTextEdit>
 #include <QSplitter>
@@ -22,6 +23,10 @@ NotesPage::NotesPage(Document* document, Notes* notes, QWidget* parent)
     , m_document(document)
     , m_notes(notes)
     , m_list(new QListWidget(this))
+    , m_empty(
+          new QLabel(tr("No notes yet.\n\nSelect a cell or a pair and write beside it. Notes are "
+                        "kept with the session and exported as Markdown."),
+                     this))
     , m_title(new ElidedLabel(this))
     , m_whole(new QToolButton(this))
     , m_editor(new QPlainTextEdit(this))
@@ -32,6 +37,11 @@ NotesPage::NotesPage(Document* document, Notes* notes, QWidget* parent)
     m_list->setFrameShape(QFrame::NoFrame);
     m_list->setWordWrap(true);
     listCard->body()->addWidget(m_list, 1);
+    setMuted(m_empty);
+    m_empty->setObjectName(QStringLiteral("notesEmpty"));
+    m_empty->setWordWrap(true);
+    m_empty->setAlignment(Qt::AlignLeft | Qt::AlignTop);
+    listCard->body()->addWidget(m_empty, 1);
     nameWidget(m_export, "exportNotes", tr("Export the notes"));
     m_export->setText(tr("Export"));
     m_export->setToolTip(tr("Write the notes as Markdown"));
@@ -45,9 +55,10 @@ NotesPage::NotesPage(Document* document, Notes* notes, QWidget* parent)
     setTextSize(m_title, TextSize::body, true);
     m_title->setObjectName(QStringLiteral("noteTitle"));
     nameWidget(m_whole, "noteWholeCell", tr("Write about the cell as a whole"));
-    m_whole->setText(tr("Whole cell"));
+    m_whole->setText(tr("About the whole cell"));
     m_whole->setToolTip(tr("Write about the cell as a whole, not about the pair"));
     m_whole->setCheckable(true);
+    m_whole->setProperty("toggle", true);
     connect(m_whole, &QToolButton::toggled, this, &NotesPage::refreshEditor);
     auto* head = new QHBoxLayout;
     head->addWidget(m_title, 1);
@@ -96,7 +107,10 @@ void NotesPage::refreshList() {
         m_list->addItem(n.place.text() + QLatin1Char('\n') +
                         n.text.trimmed().section(QLatin1Char('\n'), 0, 0));
     }
-    m_export->setEnabled(!m_notes->notes().empty());
+    const bool some = !m_notes->notes().empty();
+    m_export->setEnabled(some);
+    m_list->setVisible(some);
+    m_empty->setVisible(!some);
 }
 
 void NotesPage::refreshEditor() {

@@ -5,6 +5,7 @@
 
 #include <QWidget>
 
+class QLabel;
 class QListWidget;
 class QPlainTextEdit;
 class QToolButton;
@@ -36,6 +37,7 @@ class NotesPage : public QWidget {
     Document* m_document;
     Notes* m_notes;
     QListWidget* m_list;
+    QLabel* m_empty;
     ElidedLabel* m_title;
     QToolButton* m_whole;
     QPlainTextEdit* m_editor;

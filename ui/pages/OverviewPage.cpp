@@ -204,13 +204,14 @@ QString OverviewPage::placeholder() const {
     case Document::State::loading:
         return tr("Opening…");
     case Document::State::computing:
-        return tr("The first layer comes next");
+        return tr("Waiting for the first layer");
     case Document::State::collecting:
         return tr("Collecting gradients…");
     case Document::State::importing:
         return tr("Importing…");
     default:
-        return m_document->canCompute() ? tr("Press Compute") : tr("Nothing to show");
+        return m_document->canCompute() ? tr("Not computed yet: press Compute or F5")
+                                        : tr("Nothing to show");
     }
 }
 
@@ -233,11 +234,10 @@ void OverviewPage::refresh() {
         m_headline->setFullText(
             ready ? tr("%1 → %2: nothing computed yet").arg(quoted(r.taskA), quoted(r.taskB))
                   : QString());
-        m_note->setFullText(
-            ready ? tr("Compute scores every sample of %1 against every sample of %2, per block, "
-                       "layer and head")
-                        .arg(quoted(r.taskA), quoted(r.taskB))
-                  : QString());
+        m_note->setFullText(ready
+                                ? tr("Compute scores every sample of %1 against every sample of %2")
+                                      .arg(quoted(r.taskA), quoted(r.taskB))
+                                : QString());
         refreshLegend();
         return;
     }
@@ -251,7 +251,10 @@ void OverviewPage::refresh() {
         for (std::size_t l = 0; l < h.layers.size(); ++l) {
             done += scores->computed(l) ? 1 : 0;
         }
-        note = tr("Partial: %1 of %2 layers · ").arg(done).arg(h.layers.size()) + note;
+        note = tr("Partial: %1 of %2 layers, dots are not computed · ")
+                   .arg(done)
+                   .arg(h.layers.size()) +
+               note;
     }
     m_note->setFullText(note);
     const auto o = results::overview(*scores);

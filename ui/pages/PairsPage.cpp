@@ -105,9 +105,9 @@ PairsPage::PairsPage(Document* document, CellPairs* pairs, PairProfile* profile,
     splitter->setHandleWidth(12);
     splitter->addWidget(upper);
     splitter->addWidget(buildPair());
-    splitter->setStretchFactor(0, 3);
-    splitter->setStretchFactor(1, 2);
-    splitter->setSizes({330, 250});
+    splitter->setStretchFactor(0, 1);
+    splitter->setStretchFactor(1, 1);
+    splitter->setSizes({300, 300});
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(12, 10, 12, 10);
     column->addWidget(splitter);
@@ -277,6 +277,10 @@ QWidget* PairsPage::buildPair() {
     m_pinTable->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 8);
     m_pinTable->horizontalHeader()->setSectionResizeMode(QHeaderView::ResizeToContents);
     m_pinTable->horizontalHeader()->setSectionResizeMode(0, QHeaderView::Stretch);
+    for (int c = 0; c < 6; ++c) {
+        m_pinTable->horizontalHeaderItem(c)->setTextAlignment(
+            (c < 2 ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
+    }
     m_pinTable->setVerticalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_pinTable->setToolTip(tr("Double click goes there"));
     connect(m_pinTable, &QTableWidget::cellActivated, this, [this](int row) {
@@ -286,7 +290,7 @@ QWidget* PairsPage::buildPair() {
     });
     m_pinArea = m_pinTable;
     card->body()->addWidget(m_pinTable);
-    card->setMinimumHeight(220);
+    m_pairCard = card;
     return card;
 }
 
@@ -389,7 +393,8 @@ void PairsPage::refreshDiagnostics() {
           tr("Share of parameters that both move the same way")},
          {tr("Top 1%"), percent(b.topShare),
           tr("Share of the score that the top 1% of parameters carry")},
-         {tr("Fisher"), fisherWords(b.fisher)}});
+         {tr("Fisher"), fisherWords(b.fisher).section(QStringLiteral(" ("), 0, 0),
+          fisherWords(b.fisher)}});
 }
 
 void PairsPage::refreshPins() {
@@ -439,13 +444,15 @@ void PairsPage::refreshPins() {
         setIconName(remove, QStringLiteral("close"));
         remove->setToolTip(tr("Unpin"));
         remove->setAccessibleName(tr("Unpin %1").arg(p.text()));
-        remove->setIconSize(QSize(12, 12));
+        remove->setIconSize(QSize(14, 14));
         connect(remove, &QToolButton::clicked, this, [this, p] { m_notes->unpin(p); });
         m_pinTable->setCellWidget(row, 6, remove);
     }
-    m_pinTable->setFixedHeight(
+    const int height =
         m_pinTable->horizontalHeader()->sizeHint().height() +
-        static_cast<int>(pins.size()) * m_pinTable->verticalHeader()->defaultSectionSize() + 4);
+        static_cast<int>(pins.size()) * m_pinTable->verticalHeader()->defaultSectionSize() + 4;
+    m_pinTable->setFixedHeight(height);
+    m_pairCard->setMinimumHeight(220 + (pins.empty() ? 0 : height));
 }
 
 void PairsPage::search(const QString& words) {

@@ -75,6 +75,7 @@ class PairsPage : public QWidget {
     FactList* m_diagnostics;
     QTableWidget* m_pinTable;
     QWidget* m_pinArea = nullptr;
+    QWidget* m_pairCard = nullptr;
 };
 
 /// The selection by the model's own numbers and sample ids; none without a cell.

@@ -13,6 +13,7 @@
 #include "widgets/Card.h"
 #include "widgets/ElidedLabel.h"
 #include "widgets/FactList.h"
+#include "widgets/SegmentedControl.h"
 #include "widgets/TextView.h"
 #include "widgets/Theme.h"
 
@@ -37,6 +38,7 @@ SelectionPanel::SelectionPanel(Document* document, MapValues* values, CellPairs*
     , m_title(new ElidedLabel(this))
     , m_subtitle(new QLabel(this))
     , m_facts(new FactList(this))
+    , m_view(new SegmentedControl(this))
     , m_matrix(new PairMatrix(document, pairs, this))
     , m_table(new ConflictTable(document, ConflictModel::Scope::cell, this))
     , m_pairTitle(new ElidedLabel(this))
@@ -79,7 +81,7 @@ QWidget* SelectionPanel::buildEmpty() {
 QWidget* SelectionPanel::buildCell() {
     auto* page = new QWidget(this);
     auto* column = new QVBoxLayout(page);
-    column->setContentsMargins(8, 0, 8, 8);
+    column->setContentsMargins(0, 0, 12, 10);
     column->setSpacing(8);
 
     setTextSize(m_title, TextSize::large, true);
@@ -89,8 +91,8 @@ QWidget* SelectionPanel::buildCell() {
     m_facts->setObjectName(QStringLiteral("cellFacts"));
     auto* head = new QWidget(page);
     auto* headColumn = new QVBoxLayout(head);
-    headColumn->setContentsMargins(4, 0, 4, 0);
-    headColumn->setSpacing(4);
+    headColumn->setContentsMargins(12, 0, 0, 0);
+    headColumn->setSpacing(3);
     headColumn->addWidget(m_title);
     headColumn->addWidget(m_subtitle);
     headColumn->addWidget(m_facts);
@@ -104,12 +106,18 @@ QWidget* SelectionPanel::buildCell() {
     auto* splitter = new QSplitter(Qt::Vertical, scroll);
     splitter->setChildrenCollapsible(false);
     splitter->setHandleWidth(8);
-    auto* matrixCard = new Card(tr("Sample pairs of this cell"), splitter);
-    matrixCard->body()->addWidget(m_matrix, 1);
-    matrixCard->setMinimumHeight(170);
-    auto* tableCard = new Card(tr("Most conflicted pairs"), splitter);
-    tableCard->body()->addWidget(m_table, 1);
-    tableCard->setMinimumHeight(176);
+    auto* pairsCard = new Card(tr("Pairs of this cell"), splitter);
+    nameWidget(m_view, "pairsView", tr("How the pairs are shown"));
+    m_view->addSegment(0, tr("List"), tr("The pairs of this cell, most conflicted first"));
+    m_view->addSegment(1, tr("Matrix"),
+                       tr("Every sample of one task against every one of the other"));
+    m_view->setCurrent(0);
+    connect(m_view, &SegmentedControl::chosen, this, &SelectionPanel::fitHeight);
+    pairsCard->header()->addWidget(m_view);
+    pairsCard->body()->addWidget(m_matrix, 3);
+    pairsCard->body()->addWidget(m_table, 2);
+    m_matrix->setMinimumHeight(110);
+    m_table->setMinimumHeight(118);
     m_matrix->setCompact(true);
     m_table->setColumns({ConflictModel::SampleA, ConflictModel::SampleB, ConflictModel::Score});
 
@@ -144,17 +152,31 @@ QWidget* SelectionPanel::buildCell() {
     texts->addWidget(m_textB);
     texts->setSizes({100, 100});
     pairCard->body()->addWidget(texts, 1);
+    pairCard->body()->setSpacing(6);
     pairCard->setMinimumHeight(180);
-    splitter->addWidget(matrixCard);
-    splitter->addWidget(tableCard);
+    splitter->addWidget(pairsCard);
     splitter->addWidget(pairCard);
-    splitter->setStretchFactor(0, 3);
-    splitter->setStretchFactor(1, 2);
-    splitter->setStretchFactor(2, 3);
+    splitter->setStretchFactor(0, 1);
+    splitter->setStretchFactor(1, 1);
+    splitter->setSizes({500, 400});
     scroll->setWidget(splitter);
     column->addWidget(scroll, 1);
     m_details = {scroll};
     return page;
+}
+
+void SelectionPanel::resizeEvent(QResizeEvent* event) {
+    QWidget::resizeEvent(event);
+    fitHeight();
+}
+
+/// Matrix and list together where there is room, else the one that is chosen: the texts stay in
+/// sight.
+void SelectionPanel::fitHeight() {
+    const bool both = height() >= heightForBoth;
+    m_view->setVisible(!both);
+    m_matrix->setVisible(both || m_view->current() == 1);
+    m_table->setVisible(both || m_view->current() == 0);
 }
 
 void SelectionPanel::setBrief(bool brief) {

@@ -17,6 +17,7 @@ class ElidedLabel;
 class FactList;
 class MapValues;
 class PairMatrix;
+class SegmentedControl;
 class TextView;
 
 /// Right of the maps: what the selected cell is, its pairs, and the two texts that collide.
@@ -36,7 +37,12 @@ class SelectionPanel : public QWidget {
     /// On the Pairs page the matrix, table and texts are larger there: only the facts stay here.
     void setBrief(bool brief);
 
+  protected:
+    void resizeEvent(QResizeEvent* event) override;
+
   private:
+    static constexpr int heightForBoth = 740;
+    void fitHeight();
     QWidget* buildCell();
     QWidget* buildEmpty();
     void refreshFacts();
@@ -49,6 +55,7 @@ class SelectionPanel : public QWidget {
     ElidedLabel* m_title;
     QLabel* m_subtitle;
     FactList* m_facts;
+    SegmentedControl* m_view;
     PairMatrix* m_matrix;
     ConflictTable* m_table;
     ElidedLabel* m_pairTitle;

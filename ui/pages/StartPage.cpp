@@ -20,7 +20,7 @@ StartPage::StartPage(QWidget* parent)
     auto* card = new Card({}, this);
     m_card = card;
     card->setMinimumWidth(360);
-    card->setMaximumWidth(620);
+    card->setMaximumWidth(680);
     card->body()->setContentsMargins(28, 24, 28, 24);
     card->body()->setSpacing(14);
     auto* title = new QLabel(tr("Which attention circuits do two tasks fight over?"), card);
@@ -33,14 +33,13 @@ StartPage::StartPage(QWidget* parent)
     card->body()->addWidget(hint);
     card->body()->addSpacing(4);
     card->body()->addWidget(way(QStringLiteral("open"), tr("Open a dump or results file"),
-                                tr("Per-sample gradients, or scores computed before"),
+                                tr("Gradients of samples, or scores computed before"),
                                 "startOpenFile", &StartPage::openFileRequested));
-    card->body()->addWidget(
-        way(QStringLiteral("folder"), tr("Open a model folder"),
-            tr("A checkpoint and two files of samples: gradients are collected here"),
-            "startOpenModel", &StartPage::openModelRequested));
+    card->body()->addWidget(way(QStringLiteral("folder"), tr("Open a model folder"),
+                                tr("A checkpoint, to collect gradients from two files of samples"),
+                                "startOpenModel", &StartPage::openModelRequested));
     m_demo = way(QStringLiteral("play"), tr("Open the demo"),
-                 tr("A small GPT-2 on arithmetic and source code, computed live"), "startOpenDemo",
+                 tr("A small GPT-2 on arithmetic and source code"), "startOpenDemo",
                  &StartPage::openDemoRequested);
     card->body()->addWidget(m_demo);
     setTextSize(m_recentTitle, TextSize::small, true);

@@ -32,7 +32,7 @@ void HeatmapView::Private::ensureBase(const HeatmapView* view) {
     }
     baseDirty = false;
     const double ratio = view->devicePixelRatioF();
-    base = QPixmap((QSizeF(view->size()) * ratio).toSize());
+    base = QPixmap((QSizeF(view->size()) * ratio).toSize().expandedTo({1, 1}));
     base.setDevicePixelRatio(ratio);
     base.fill(Qt::transparent);
     QPainter painter(&base);
@@ -199,6 +199,9 @@ void HeatmapView::Private::paintOverlay(QPainter& painter, const HeatmapView* vi
 }
 
 void HeatmapView::paintEvent(QPaintEvent* event) {
+    if (width() < 1 || height() < 1) {
+        return; // nothing to draw on
+    }
     d->ensureBase(this);
     QPainter painter(this);
     if (!d->hasCells()) {

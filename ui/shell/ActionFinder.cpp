@@ -7,6 +7,7 @@
 #include <QLineEdit>
 #include <QListWidget>
 #include <QMenuBar>
+#include <QPixmap>
 #include <QTimer>
 #include <QVBoxLayout>
 
@@ -26,6 +27,7 @@ ActionFinder::ActionFinder(const QMenuBar* bar, QWidget* window)
     m_field->setClearButtonEnabled(true);
     m_list->setAccessibleName(tr("Actions"));
     m_list->setUniformItemSizes(true);
+    m_list->setIconSize(QSize(16, 16));
     m_list->setFocusPolicy(Qt::NoFocus);
     m_list->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     auto* layout = new QVBoxLayout(this);
@@ -88,6 +90,9 @@ void ActionFinder::filter(const QString& query) {
     std::stable_sort(ranked.begin(), ranked.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     m_list->clear();
+    QPixmap nothing(16, 16); // names stay in line where an action has no icon
+    nothing.fill(Qt::transparent);
+    const QIcon blank(nothing);
     for (const auto& [cost, i] : ranked) {
         const NamedAction& a = m_actions[static_cast<std::size_t>(i)];
         QString line = a.text + QStringLiteral("   ·   ") + a.menu;
@@ -98,7 +103,7 @@ void ActionFinder::filter(const QString& query) {
         auto* item = new QListWidgetItem(line, m_list);
         item->setData(Qt::UserRole, i);
         if (a.action) {
-            item->setIcon(a.action->icon());
+            item->setIcon(a.action->icon().isNull() ? blank : a.action->icon());
             if (!a.action->isEnabled()) {
                 item->setFlags(Qt::NoItemFlags);
                 item->setToolTip(tr("Not possible at the moment"));

@@ -53,7 +53,7 @@ QSize BlockBars::sizeHint() const {
 
 QSize BlockBars::minimumSizeHint() const {
     const int line = fontMetrics().height() + 6;
-    return m_compact ? QSize(260, line) : QSize(140, 4 * line);
+    return m_compact ? QSize(200, line) : QSize(140, 4 * line);
 }
 
 QRectF BlockBars::placeOf(int k) const {
@@ -98,7 +98,7 @@ void BlockBars::paintEvent(QPaintEvent*) {
                          Qt::AlignRight | Qt::AlignVCenter, number(v));
         const QRectF track(r.left() + nameWidth, r.center().y() - 4,
                            std::max(0.0, r.width() - nameWidth - numberWidth - 14), 8);
-        if (track.width() < 8) {
+        if (track.width() < 24) { // too short to tell lengths apart
             continue;
         }
         painter.setPen(Qt::NoPen);

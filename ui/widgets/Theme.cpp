@@ -6,6 +6,7 @@
 #include <QAbstractButton>
 #include <QAction>
 #include <QApplication>
+#include <QFormLayout>
 #include <QLabel>
 #include <QStyleFactory>
 #include <QToolTip>
@@ -97,6 +98,16 @@ void setIconName(QAbstractButton* button, const QString& name) {
     button->setIcon(button->property("primary").toBool() && button->isEnabled()
                         ? icon(name, p.accentText)
                         : icon(name, p));
+}
+
+void alignForm(QFormLayout* form) {
+    for (int row = 0; row < form->rowCount(); ++row) {
+        auto* label = form->itemAt(row, QFormLayout::LabelRole);
+        auto* field = form->itemAt(row, QFormLayout::FieldRole);
+        if (label && label->widget() && field && field->widget()) {
+            label->widget()->setMinimumHeight(field->widget()->sizeHint().height());
+        }
+    }
 }
 
 void refreshIcons(QWidget* root) {

@@ -9,6 +9,7 @@
 
 class QAction;
 class QAbstractButton;
+class QFormLayout;
 class QLabel;
 class QWidget;
 
@@ -34,6 +35,8 @@ void setMuted(QLabel* label, bool muted = true);
 void setIconName(QAction* action, const QString& name);
 void setIconName(QAbstractButton* button, const QString& name);
 /// Redraws the named icons of the widget and all it holds.
+/// Labels of a form level with the boxes beside them.
+void alignForm(QFormLayout* form);
 void refreshIcons(QWidget* root);
 
 /// Names for tests and for assistive technology.

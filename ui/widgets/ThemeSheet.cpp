@@ -24,6 +24,8 @@ QToolButton[popupMode="1"] { padding-right: 20px; }
 QToolButton[popupMode="2"] { padding-right: 20px; }
 QToolButton::menu-indicator { subcontrol-origin: padding; subcontrol-position: right center; right: 6px; width: 8px; }
 QToolButton::menu-button { border: none; width: 18px; }
+QToolButton[toggle="true"] { border: 1px solid @outline; background: @card; }
+QToolButton:checked { background: @selection; border-color: @accent; }
 QToolButton[segment="true"] { border: 1px solid @outline; border-radius: 0; margin: 0 -1px 0 0; padding: 4px 10px; background: @card; }
 QToolButton[segment="true"][place="first"] { border-top-left-radius: 4px; border-bottom-left-radius: 4px; }
 QToolButton[segment="true"][place="last"] { border-top-right-radius: 4px; border-bottom-right-radius: 4px; margin: 0; }
@@ -77,6 +79,20 @@ QComboBox:disabled { color: @outline; border-color: @separator; background: @win
 QComboBox::drop-down { border: none; width: 22px; }
 QComboBox::down-arrow { image: url(:/widgets/images/arrow-@theme.svg); width: 10px; height: 10px; }
 QComboBox QAbstractItemView { background: @card; border: 1px solid @outline; }
+QCheckBox, QRadioButton { spacing: 7px; }
+QCheckBox::indicator, QRadioButton::indicator { width: 14px; height: 14px; border: 1px solid @outline; background: @card; }
+QCheckBox::indicator { border-radius: 3px; }
+QRadioButton::indicator { border-radius: 8px; }
+QCheckBox::indicator:hover, QRadioButton::indicator:hover { border-color: @text; }
+QCheckBox::indicator:checked { background: @accent; border-color: @accent; image: url(:/widgets/images/check-@theme.svg); }
+QRadioButton::indicator:checked { border-color: @accent; background: qradialgradient(cx: 0.5, cy: 0.5, radius: 0.5, fx: 0.5, fy: 0.5, stop: 0 @accent, stop: 0.55 @accent, stop: 0.65 @card, stop: 1 @card); }
+QCheckBox::indicator:focus, QRadioButton::indicator:focus { border: 2px solid @text; width: 12px; height: 12px; }
+QCheckBox::indicator:disabled { border-color: @separator; background: @window; }
+QCheckBox:disabled, QRadioButton:disabled { color: @mutedText; }
+QAbstractSpinBox::up-button { subcontrol-origin: border; subcontrol-position: top right; width: 20px; border: none; margin-top: 2px; }
+QAbstractSpinBox::down-button { subcontrol-origin: border; subcontrol-position: bottom right; width: 20px; border: none; margin-bottom: 2px; }
+QAbstractSpinBox::up-arrow { image: url(:/widgets/images/arrow-up-@theme.svg); width: 8px; height: 8px; }
+QAbstractSpinBox::down-arrow { image: url(:/widgets/images/arrow-@theme.svg); width: 8px; height: 8px; }
 QProgressBar { background: @raised; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: @accent; border-radius: 3px; }
 QSplitter::handle { background: transparent; }

@@ -131,6 +131,18 @@ CheckText checkText(const engine::Check& check) {
     return text;
 }
 
+std::vector<CheckText> pendingTexts() {
+    std::vector<CheckText> list;
+    for (const Words& w : words) {
+        CheckText text;
+        text.title = tr(w.title);
+        text.meaning = tr(w.meaning);
+        text.status = tr("Not run yet");
+        list.push_back(text);
+    }
+    return list;
+}
+
 FisherSummary fisherSummary(const engine::Scores& scores) {
     FisherSummary s;
     const engine::ScoreHeader& h = scores.header();
@@ -174,7 +186,7 @@ CheckText fisherText(const FisherSummary& s) {
     const std::size_t all = s.healthy + s.thin + s.poor;
     text.title = tr("Fisher of the shown cells");
     text.meaning = tr("A cell is thin where half of its parameters have a Fisher below the floor, "
-                      "and poor from 95 %.");
+                      "and poor from 95%.");
     text.level = all == 0                         ? CheckLevel::skipped
                  : s.poor > 0 || s.thin > all / 4 ? CheckLevel::look
                                                   : CheckLevel::good;

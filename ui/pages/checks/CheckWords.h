@@ -23,6 +23,8 @@ struct CheckText {
     QString advice;  ///< what to do; empty where there is nothing to do
 };
 CheckText checkText(const engine::Check& check);
+/// The checks that a run makes, before it was made.
+std::vector<CheckText> pendingTexts();
 QString statusWord(CheckLevel level);
 
 /// Fisher health over all cells of the scores, each kv slice once.

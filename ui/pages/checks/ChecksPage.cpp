@@ -169,6 +169,9 @@ void ChecksPage::rebuild() {
         for (const engine::Check& c : m_checks) {
             texts.push_back(checkText(c));
         }
+        if (m_checks.empty() && m_document->canCompute()) {
+            texts = pendingTexts();
+        }
         const auto urgency = [](const CheckText& t) {
             return t.level == CheckLevel::bad ? 0 : t.level == CheckLevel::look ? 1 : 2;
         };
@@ -184,7 +187,7 @@ void ChecksPage::rebuild() {
             QStringList links;
             for (const auto& cell : summary.worst) {
                 const CellRef ref{cell.block, cell.row, cell.column};
-                links << QStringLiteral("<a href='%1,%2,%3'>%4</a> %5&nbsp;%")
+                links << QStringLiteral("<a href='%1,%2,%3'>%4</a> %5%")
                              .arg(blockIndex(cell.block))
                              .arg(cell.row)
                              .arg(cell.column)
@@ -253,7 +256,7 @@ void ChecksPage::refresh() {
     QString note;
     if (running) {
         const Progress& p = m_runner->progress();
-        note = QStringLiteral("%1 %").arg(std::lround(100 * std::clamp(p.fraction, 0.0, 1.0)));
+        note = QStringLiteral("%1%").arg(std::lround(100 * std::clamp(p.fraction, 0.0, 1.0)));
         if (!p.stage.empty()) {
             note = QString::fromStdString(p.stage) + QStringLiteral(" · ") + note;
         }
@@ -263,12 +266,14 @@ void ChecksPage::refresh() {
         note = tr("Made for other options than those chosen now");
     } else if (m_checks.empty()) {
         note = m_document->canCompute()
-                   ? tr("Seven checks of the metric on your own data: a few samples and layers")
+                   ? tr("Seven checks of the metric on a few samples and layers of this dump; they "
+                        "take seconds")
                    : tr("Open a dump to check its numbers");
     }
     m_headline->setFullText(headline);
     m_note->setFullText(note);
-    const bool something = !m_checks.empty() || m_document->scores() != nullptr;
+    const bool something =
+        !m_checks.empty() || m_document->scores() != nullptr || m_document->canCompute();
     m_card->setVisible(something);
     m_empty->setVisible(!something);
     m_empty->setText(m_document->canCompute()

@@ -55,6 +55,22 @@ QString verdict(engine::Mode mode) {
     return {};
 }
 
+/// Why the verdict is what it is.
+QString reason(engine::Mode mode) {
+    switch (mode) {
+    case engine::Mode::behavioral:
+        return ComparePage::tr("Divides by the mean Fisher of all heads of the same type, so a "
+                               "parameter's own Fisher no longer bounds its part.");
+    case engine::Mode::structural:
+        return ComparePage::tr("Divides each parameter by its own Fisher, as the Contribution "
+                               "Safety Theorem asks.");
+    case engine::Mode::hybrid:
+        return ComparePage::tr("Divides by the geometric mean of the two: half of the own Fisher "
+                               "stays.");
+    }
+    return {};
+}
+
 /// Measured: these modes' maps rank cells as the size of B's gradients does.
 QString pictureSentence(const QStringList& modesOfB, const engine::ScoreRequest& r) {
     if (modesOfB.isEmpty()) {
@@ -196,6 +212,7 @@ QWidget* ComparePage::buildControls() {
     setIconName(m_openOther, QStringLiteral("open"));
     m_openOther->setToolButtonStyle(Qt::ToolButtonTextBesideIcon);
     m_openOther->setFocusPolicy(Qt::StrongFocus);
+    m_openOther->hide();
     line->addWidget(m_whatControl);
     line->addWidget(m_blockControl);
     line->addWidget(m_openOther);
@@ -339,7 +356,7 @@ void ComparePage::showModes() {
         c.title = modeName(mode);
         c.letter = c.title.left(1);
         c.verdict = verdict(mode);
-        c.note = modeHint(mode);
+        c.note = reason(mode);
         c.scores = scoresOf(mode);
         c.why = c.scores ? QString() : whyNot(mode);
         columns.push_back(std::move(c));
@@ -491,7 +508,7 @@ void ComparePage::refreshSentences() {
         note = provenance(scores->header());
         if (m_runner->running()) {
             note =
-                tr("Computing %1 % · ")
+                tr("Computing %1% · ")
                     .arg(std::lround(100 * std::clamp(m_runner->progress().fraction, 0.0, 1.0))) +
                 note;
         }

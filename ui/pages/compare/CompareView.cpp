@@ -12,6 +12,7 @@
 
 #include <QGridLayout>
 #include <QHBoxLayout>
+#include <QLabel>
 #include <QVBoxLayout>
 
 #include <cmath>
@@ -43,8 +44,13 @@ QHBoxLayout* beside(QWidget* view, QWidget* bar) {
     return line;
 }
 
-ElidedLabel* quietLine(QWidget* parent) {
-    auto* label = new ElidedLabel(parent);
+/// Wrapped: in three narrow cards a sentence needs its lines.
+QLabel* quietLine(QWidget* parent) {
+    auto* label = new QLabel(parent);
+    label->setTextFormat(Qt::PlainText);
+    label->setWordWrap(true);
+    label->setAlignment(Qt::AlignLeft | Qt::AlignTop);
+    label->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Minimum);
     setTextSize(label, TextSize::small);
     setMuted(label);
     return label;
@@ -177,6 +183,26 @@ void CompareView::resizeEvent(QResizeEvent*) {
     for (HeatmapView* v : views()) {
         v->setAxisTitlesVisible(width() >= 900);
     }
+    levelNotes();
+}
+
+/// Notes side by side take the same number of lines, so that the maps below stay level.
+void CompareView::levelNotes() {
+    const auto used = static_cast<int>(std::max<std::size_t>(m_columns.size(), 1));
+    const int width =
+        (this->width() - (used - 1) * m_grid->spacing()) / used - 24; // margins of a card
+    const auto level = [width](const std::vector<QLabel*>& labels) {
+        int height = 0;
+        for (const QLabel* l : labels) {
+            height = std::max(height, l->text().isEmpty() ? 0 : l->heightForWidth(width));
+        }
+        for (QLabel* l : labels) {
+            l->setFixedHeight(height);
+        }
+    };
+    level({m_maps[0].note, m_maps[1].note, m_maps[2].note});
+    level({m_pairs[0].note, m_pairs[1].note, m_pairs[2].note});
+    level({m_pairs[0].scatterNote, m_pairs[1].scatterNote, m_pairs[2].scatterNote});
 }
 
 void CompareView::setBlock(Block block) {
@@ -233,7 +259,7 @@ void CompareView::refresh() {
         m.card->setTitle(c.title);
         m.verdict->setFullText(c.verdict);
         m.verdict->setVisible(!c.verdict.isEmpty());
-        m.note->setFullText(c.note);
+        m.note->setText(c.note);
         nameWidget(m.view, qPrintable(QStringLiteral("compareMap%1").arg(n)),
                    tr("%1, block %2").arg(c.title, QString(QLatin1Char(blockName(m_block)))));
         m.view->setPlaceholder(c.why);
@@ -247,8 +273,7 @@ void CompareView::refresh() {
         const PairCard& p = m_pairs[n];
         const Column& ca = m_columns.at(a);
         const Column& cb = m_columns.at(b);
-        const QString name = QStringLiteral("%1 − %2").arg(ca.letter, cb.letter);
-        p.card->setTitle(name);
+        p.card->setTitle(QStringLiteral("%1 − %2").arg(ca.title, cb.title));
         p.scatterCard->setTitle(tr("%1 against %2").arg(ca.title, cb.title));
         nameWidget(p.view, qPrintable(QStringLiteral("differenceMap%1").arg(n)),
                    tr("Difference %1 minus %2").arg(ca.title, cb.title));
@@ -269,16 +294,18 @@ void CompareView::refresh() {
             }
         }
         const QString missing = ca.scores ? cb.why : ca.why;
+        p.bar->setVisible(ca.scores && cb.scores);
         p.view->setPlaceholder(missing);
         p.view->setData(std::move(shown));
         p.scatter->setPoints(std::move(points));
         p.scatter->setAxisTitles(cb.title, ca.title);
         const QString text = agreementText(n);
-        p.note->setFullText(text);
-        p.scatterNote->setFullText(text);
+        p.note->setText(text);
+        p.scatterNote->setText(text);
     }
     rescale();
     arrange();
+    levelNotes();
     setSelected(m_selected);
 }
 
@@ -350,9 +377,10 @@ void CompareView::arrange() {
         }
     }
     for (int r = 0; r < 3; ++r) {
+        // The upper cards have more words above their maps.
         m_grid->setRowStretch(r, r == 0 || (r == 1 && !m_pairIndices.empty()) ||
                                          (r == 2 && maps && scatters && !one)
-                                     ? 1
+                                     ? (r == 0 ? 5 : 4)
                                      : 0);
     }
 }
@@ -396,8 +424,8 @@ QString CompareView::toolTipOf(int row, int column) const {
     for (std::size_t n = 0; n < m_pairIndices.size(); ++n) {
         const HeatmapData& d = m_pairs[n].view->data();
         if (d.contains({row, column})) {
-            line(QStringLiteral("%1 − %2").arg(m_columns[m_pairIndices[n][0]].letter,
-                                               m_columns[m_pairIndices[n][1]].letter),
+            line(QStringLiteral("%1 − %2").arg(m_columns[m_pairIndices[n][0]].title,
+                                               m_columns[m_pairIndices[n][1]].title),
                  number(d.value(row, column)), {});
         }
     }

@@ -69,18 +69,18 @@ class CompareView : public QWidget {
     struct MapCard {
         Card* card = nullptr;
         ElidedLabel* verdict = nullptr;
-        ElidedLabel* note = nullptr;
+        QLabel* note = nullptr;
         HeatmapView* view = nullptr;
         ColorBar* bar = nullptr;
     };
     struct PairCard {
         Card* card = nullptr;
-        ElidedLabel* note = nullptr;
+        QLabel* note = nullptr;
         HeatmapView* view = nullptr;
         ColorBar* bar = nullptr;
         CellScatter* scatter = nullptr;
         Card* scatterCard = nullptr;
-        ElidedLabel* scatterNote = nullptr;
+        QLabel* scatterNote = nullptr;
     };
     void buildCards();
     void link(HeatmapView* view);
@@ -88,6 +88,7 @@ class CompareView : public QWidget {
     void refresh();
     void rescale();
     void arrange();
+    void levelNotes();
     std::vector<HeatmapView*> views() const;
 
     std::vector<Column> m_columns;

@@ -29,6 +29,7 @@
 #include <QFileInfo>
 #include <QMenu>
 #include <QMimeData>
+#include <QScrollArea>
 #include <QSettings>
 #include <QStackedWidget>
 #include <QStatusBar>
@@ -36,7 +37,38 @@
 #include <QTabWidget>
 #include <QVBoxLayout>
 
+#include <algorithm>
+
 namespace qkov::ui {
+
+namespace {
+
+/// What the centre scrolls: a page at the window's size, or at its least size where that is larger.
+/// Without it a scroll area gives wrapped texts the height they would like.
+class Centre : public QWidget {
+  public:
+    Centre(QWidget* content, QWidget* parent)
+        : QWidget(parent)
+        , m_content(content) {
+        content->setParent(this);
+    }
+    QSize minimumSizeHint() const override { return m_content->minimumSizeHint(); }
+    QSize sizeHint() const override { return m_content->sizeHint(); }
+
+  protected:
+    void resizeEvent(QResizeEvent*) override { m_content->setGeometry(rect()); }
+    bool event(QEvent* event) override {
+        if (event->type() == QEvent::LayoutRequest) {
+            updateGeometry();
+        }
+        return QWidget::event(event);
+    }
+
+  private:
+    QWidget* m_content;
+};
+
+} // namespace
 
 QString demoFolder() {
     const QString program = QCoreApplication::applicationDirPath();
@@ -124,6 +156,8 @@ MainWindow::MainWindow(QWidget* parent)
     refreshRequest();
     refreshState();
     restoreLayout();
+    setFocusPolicy(Qt::ClickFocus);
+    setFocus(); // the first Tab goes to the tool bar; nothing wears a ring before
 }
 
 MainWindow::~MainWindow() = default;
@@ -175,7 +209,15 @@ void MainWindow::buildPages() {
     column->setContentsMargins(0, 0, 0, 0);
     column->setSpacing(0);
     column->addWidget(m_messageBar);
-    column->addWidget(m_stack, 1);
+    // A window smaller than a page needs shows a part of it rather than squeezing it.
+    auto* scroll = new QScrollArea(centre);
+    scroll->setObjectName(QStringLiteral("centreScroll"));
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setWidgetResizable(true);
+    scroll->setFocusPolicy(Qt::NoFocus);
+    scroll->setMinimumSize(240, 160);
+    scroll->setWidget(new Centre(m_stack, scroll));
+    column->addWidget(scroll, 1);
     setCentralWidget(centre);
     connect(m_start, &StartPage::openRequested, this, &MainWindow::open);
     connect(m_start, &StartPage::openDemoRequested, this, &MainWindow::openDemo);
@@ -195,8 +237,8 @@ void MainWindow::buildDocks() {
     };
     m_dataPanel = new DataPanel(m_document, this);
     m_selectionPanel = new SelectionPanel(m_document, m_values, m_pairs, this);
-    m_dataPanel->setMinimumWidth(200);
-    m_selectionPanel->setMinimumWidth(300);
+    m_dataPanel->setMinimumWidth(190);
+    m_selectionPanel->setMinimumWidth(270);
     connect(m_dataPanel, &DataPanel::parameterActivated, this, [this](const QString& name) {
         m_tabs->setCurrentWidget(m_dataPage);
         m_dataPage->showParameter(name);
@@ -215,9 +257,7 @@ void MainWindow::restoreLayout() {
     if (!restoreGeometry(settings.value(QStringLiteral("window/geometry")).toByteArray())) {
         resize(1440, 880);
     }
-    if (!restoreState(settings.value(QStringLiteral("window/state")).toByteArray())) {
-        resizeDocks({m_dataDock, m_selectionDock}, {250, 390}, Qt::Horizontal);
-    }
+    m_ownDocks = restoreState(settings.value(QStringLiteral("window/state")).toByteArray());
 }
 
 void MainWindow::open(const QString& path) {
@@ -242,6 +282,48 @@ void MainWindow::dropEvent(QDropEvent* event) {
     if (urls.size() == 1 && urls.first().isLocalFile()) {
         event->acceptProposedAction();
         open(urls.first().toLocalFile());
+    }
+}
+
+void MainWindow::resizeEvent(QResizeEvent* event) {
+    QMainWindow::resizeEvent(event);
+    // On a narrow window the page comes first; F3 and F4 bring a panel back.
+    const auto narrow = [&](int width, bool& hidden) {
+        const bool was = event->oldSize().width() >= 0 && event->oldSize().width() < width;
+        const bool is = event->size().width() < width;
+        if (was != is || event->oldSize().width() < 0) {
+            hidden = is;
+        }
+    };
+    narrow(dataPanelFrom, m_narrowData);
+    narrow(selectionPanelFrom, m_narrowSelection);
+    showDocks();
+    QMetaObject::invokeMethod(this, &MainWindow::fitDocks, Qt::QueuedConnection);
+}
+
+/// Panels as the user left them, but never so wide that a page is cut.
+void MainWindow::fitDocks() {
+    const int left = m_dataDock->isVisible() ? m_dataDock->width() : 0;
+    const int selection = m_selectionDock->isVisible() ? m_selectionDock->width() : 0;
+    int wantedData = left;
+    int wantedSelection = selection;
+    if (!m_ownDocks && (left > 0 || selection > 0)) {
+        m_ownDocks = left > 0 && selection > 0;
+        wantedData = std::clamp(width() / 6, 190, 260);
+        wantedSelection = std::clamp(width() / 4, 270, 480);
+    }
+    const int room = width() - m_stack->minimumSizeHint().width() - 24;
+    const int over = (left > 0 ? wantedData : 0) + (selection > 0 ? wantedSelection : 0) - room;
+    if (over > 0) {
+        const int fromSelection = std::min(over, std::max(0, wantedSelection - 270));
+        wantedSelection -= fromSelection;
+        wantedData = std::max(190, wantedData - (over - fromSelection));
+    }
+    if (left > 0 && wantedData != left) {
+        resizeDocks({m_dataDock}, {wantedData}, Qt::Horizontal);
+    }
+    if (selection > 0 && wantedSelection != selection) {
+        resizeDocks({m_selectionDock}, {wantedSelection}, Qt::Horizontal);
     }
 }
 

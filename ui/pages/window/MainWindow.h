@@ -79,6 +79,7 @@ class MainWindow : public QMainWindow {
     void dragEnterEvent(QDragEnterEvent* event) override;
     void dropEvent(QDropEvent* event) override;
     void closeEvent(QCloseEvent* event) override;
+    void resizeEvent(QResizeEvent* event) override;
 
   private:
     // WindowActions.cpp
@@ -95,6 +96,7 @@ class MainWindow : public QMainWindow {
     std::optional<LayoutNeed> layoutSubject() const;
     // WindowExports.cpp
     QString suggestedFile(const QString& suffix) const;
+    void showFigureDialog();
     void chooseFigure(const QString& suffix);
     void chooseFile(const QString& title, const QString& suffix, const QString& filter,
                     const std::function<void(const QString&)>& use);
@@ -113,6 +115,8 @@ class MainWindow : public QMainWindow {
     QString helpTopic() const;
     void showCommandLog();
     void refreshState();
+    void showDocks();
+    void fitDocks();
     void refreshRequest();
     void refreshTitle();
     QString idleText() const;
@@ -169,6 +173,11 @@ class MainWindow : public QMainWindow {
     QList<QAction*> m_needSource;
     /// Open the demo: compute as soon as its dump is open.
     bool m_computeWhenOpen = false;
+    static constexpr int dataPanelFrom = 1060; ///< least width of a window that shows the panel
+    static constexpr int selectionPanelFrom = 800;
+    bool m_narrowData = false; ///< left out because the window is narrow
+    bool m_narrowSelection = false;
+    bool m_ownDocks = false;            ///< their widths were chosen, once
     std::optional<Session> m_restoring; ///< what is still to be restored of a session
     bool m_restoreSelection = false;    ///< all but the selection is restored
     QString m_sessionFile;

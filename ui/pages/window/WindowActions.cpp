@@ -103,8 +103,12 @@ void MainWindow::buildFileMenu() {
                      [this] { showLayoutDialog(); });
     m_exportMenu = file->addMenu(tr("&Export"));
     setIconName(m_exportMenu->menuAction(), QStringLiteral("export"));
+    m_needScores << addTo(m_exportMenu, tr("&Figure…"), "exportFigure",
+                          QKeySequence(Qt::CTRL | Qt::Key_E), QStringLiteral("export"),
+                          [this] { showFigureDialog(); });
+    m_exportMenu->addSeparator();
     m_needScores << addTo(m_exportMenu, tr("Four maps as &PDF…"), "exportPdf",
-                          QKeySequence(Qt::CTRL | Qt::Key_E), {},
+                          QKeySequence(Qt::CTRL | Qt::ALT | Qt::Key_P), {},
                           [this] { chooseFigure(QStringLiteral("pdf")); })
                  << addTo(m_exportMenu, tr("Four maps as &SVG…"), "exportSvg",
                           QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_E), {},
@@ -268,21 +272,27 @@ void MainWindow::buildViewMenu() {
           QStringLiteral("moon"));
     view->addSeparator();
     // Which docks the user wants; a page may still do without the right one.
-    const auto dock = [&](const QString& text, const char* name, const QKeySequence& keys) {
+    const auto dock = [&](const QString& text, const char* name, const QKeySequence& keys,
+                          bool* narrow) {
         auto* a = view->addAction(text);
         a->setObjectName(QLatin1String(name));
         a->setCheckable(true);
         a->setChecked(
             QSettings().value(QStringLiteral("window/") + QLatin1String(name), true).toBool());
         a->setShortcut(keys);
-        connect(a, &QAction::triggered, this, [this, a](bool on) {
+        connect(a, &QAction::triggered, this, [this, a, narrow](bool on) {
+            if (*narrow) { // it was left out for want of room: the user wants it anyway
+                *narrow = false;
+                a->setChecked(on = true);
+            }
             QSettings().setValue(QStringLiteral("window/") + a->objectName(), on);
             refreshState();
         });
         return a;
     };
-    m_showData = dock(tr("&Data panel"), "showData", QKeySequence(Qt::Key_F3));
-    m_showSelection = dock(tr("&Selection panel"), "showSelection", QKeySequence(Qt::Key_F4));
+    m_showData = dock(tr("&Data panel"), "showData", QKeySequence(Qt::Key_F3), &m_narrowData);
+    m_showSelection =
+        dock(tr("&Selection panel"), "showSelection", QKeySequence(Qt::Key_F4), &m_narrowSelection);
     view->addSeparator();
     for (int t = 0; t < m_tabs->count(); ++t) {
         addTo(view, tr("Page: %1").arg(m_tabs->tabText(t)),
@@ -299,18 +309,18 @@ void MainWindow::buildHelpMenu() {
     auto* help = menuBar()->addMenu(tr("&Help"));
     addTo(help, tr("&Find an action…"), "findAction", QKeySequence(Qt::CTRL | Qt::Key_K),
           QStringLiteral("search"), [this] {
-              ActionFinder finder(menuBar(), this);
-              finder.exec();
+              (new ActionFinder(menuBar(), this))->exec(); // deletes itself
           });
     addTo(help, tr("&Shortcuts"), "shortcuts", QKeySequence(Qt::Key_Question), {}, [this] {
-        ShortcutSheet sheet(menuBar(),
-                            {{tr("On a map"), tr("← → ↑ ↓"), tr("move the selection")},
-                             {tr("On a map"), tr("Shift + arrows"), tr("mark several cells")},
-                             {tr("On a map"), tr("Enter"), tr("open the cell's pairs")},
-                             {tr("On a map"), tr("Wheel, 0"), tr("zoom; show all")},
-                             {tr("In the conflict table"), tr("↑ ↓"), tr("walk over the pairs")}},
-                            this);
-        sheet.exec();
+        auto* sheet =
+            new ShortcutSheet(menuBar(),
+                              {{tr("On a map"), tr("← → ↑ ↓"), tr("move the selection")},
+                               {tr("On a map"), tr("Shift + arrows"), tr("mark several cells")},
+                               {tr("On a map"), tr("Enter"), tr("open the cell's pairs")},
+                               {tr("On a map"), tr("Wheel, 0"), tr("zoom; show all")},
+                               {tr("In the conflict table"), tr("↑ ↓"), tr("walk over the pairs")}},
+                              this);
+        sheet->exec(); // deletes itself
     });
     addTo(help, tr("&Manual"), "manual", QKeySequence(Qt::Key_F1), QStringLiteral("info"), [this] {
         auto* w = findChild<HelpWindow*>();

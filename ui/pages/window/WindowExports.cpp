@@ -3,8 +3,10 @@
 #include "pages/window/MainWindow.h"
 
 #include "document/MapValues.h"
+#include "document/Selection.h"
 #include "document/Words.h"
 #include "figures/FigureExport.h"
+#include "pages/FigureDialog.h"
 #include "pages/OverviewPage.h"
 
 #include <QDir>
@@ -72,6 +74,39 @@ void MainWindow::exportMaps(const QString& file) {
         Message::info(tr("Wrote %1 (%2 × %3 in)")
                           .arg(QDir::toNativeSeparators(file))
                           .arg(number(done.inches.width()), number(done.inches.height()))));
+}
+
+void MainWindow::showFigureDialog() {
+    const auto scores = m_values->scores();
+    if (!scores) {
+        return;
+    }
+    FigureDialog::Source source;
+    source.scores = scores;
+    for (const Block b : allBlocks) {
+        source.values.push_back(m_values->values(b));
+    }
+    source.look = m_overview->maps()->look();
+    const auto selected = m_document->selection()->state();
+    source.cell = selected.cell;
+    source.pair = selected.pair;
+    source.command = commandText();
+    FigureDialog dialog(std::move(source), this);
+    if (dialog.exec() != QDialog::Accepted) {
+        return;
+    }
+    const QString suffix = dialog.format();
+    chooseFile(tr("Export the figure"), suffix, tr("%1 (*.%2)").arg(suffix.toUpper(), suffix),
+               [&](const QString& f) {
+                   QStringList names;
+                   for (const QString& w : FigureDialog::write(dialog, f)) {
+                       names << QFileInfo(w).fileName();
+                   }
+                   m_document->setMessage(
+                       Message::info(tr("Wrote %1 to %2")
+                                         .arg(names.join(QStringLiteral(", ")),
+                                              QDir::toNativeSeparators(QFileInfo(f).path()))));
+               });
 }
 
 void MainWindow::chooseFigure(const QString& suffix) {

@@ -85,12 +85,7 @@ void MainWindow::refreshState() {
                               : source == Document::Source::model
                                   ? static_cast<QWidget*>(m_modelPage)
                                   : static_cast<QWidget*>(m_tabs));
-    const bool pages = m_stack->currentWidget() == m_tabs;
-    // The Pairs and Notes pages show the selection themselves, larger.
-    const bool beside =
-        pages && m_tabs->currentWidget() != m_pairsPage && m_tabs->currentWidget() != m_notesPage;
-    m_dataDock->setVisible(!none && m_showData->isChecked());
-    m_selectionDock->setVisible(beside && m_showSelection->isChecked());
+    showDocks();
 
     // The analysis controls are always there, so that the tool bar never jumps.
     const bool running = m_document->busy();
@@ -158,6 +153,19 @@ void MainWindow::refreshState() {
         }
     } else {
         m_jobBar->setIdle(idleText());
+    }
+}
+
+void MainWindow::showDocks() {
+    const bool none = m_document->source() == Document::Source::none;
+    // The Pairs and Notes pages show the selection themselves, larger.
+    const bool beside = m_stack->currentWidget() == m_tabs &&
+                        m_tabs->currentWidget() != m_pairsPage &&
+                        m_tabs->currentWidget() != m_notesPage;
+    m_dataDock->setVisible(!none && m_showData->isChecked() && !m_narrowData);
+    m_selectionDock->setVisible(beside && m_showSelection->isChecked() && !m_narrowSelection);
+    if (!m_ownDocks) {
+        QMetaObject::invokeMethod(this, &MainWindow::fitDocks, Qt::QueuedConnection);
     }
 }
 
