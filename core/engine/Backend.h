@@ -34,6 +34,9 @@ struct DenseData {
     DType dtype = DType::f32;
     const void* values = nullptr;
     std::int64_t samples = 0, rows = 0, columns = 0;
+    /// From one sample to the next; 0: no gaps between them. Only for a backend that
+    /// readsInPlace().
+    std::int64_t sampleBytes = 0;
 };
 
 /// The same rectangle in factored form: g = Σ_t grad_output_t ⊗ input_t over a sample's tokens,
@@ -97,6 +100,17 @@ struct FisherCall {
     double* fisher = nullptr;        ///< [part.count()], row-major over the part
 };
 
+/// The largest numbers of a part and, if asked for, its share of a Fisher, in one pass over the
+/// data. Numbers that are NaN or infinite show in the statistics; the Fisher is then of no use.
+struct PrepareCall {
+    const Tile* tile = nullptr;
+    TilePart part;
+    SampleStatistics* statistics = nullptr; ///< [tile.samples], overwritten; without the sums
+    Transform transform = Transform::square;
+    const double* weights = nullptr; ///< as in FisherCall
+    double* fisher = nullptr;        ///< as in FisherCall; null: statistics only
+};
+
 /// scores[m][i][j] += Σ_k x_{i,k} · weights[m][k] · y_{j,k}  over the part's parameters k, with
 ///   x_{i,k} = transformA(scaleA[i] · a_{i,k}),  y_{j,k} = transformB(scaleB[j] · b_{j,k}).
 /// The scales are powers of two that keep float32 products away from overflow and underflow; the
@@ -120,6 +134,12 @@ struct ScoreCall {
     double* normsB = nullptr;
 };
 
+/// The power of two that brings `largest` to [1, 2), or [1, 4) where a root needs an even exponent;
+/// 1 for what is 0 or not finite.
+double scaleFor(double largest, DType type, Transform transform);
+/// What the transformed number has to be multiplied with to undo the scale.
+double undo(double scale, Transform transform);
+
 class Backend {
   public:
     virtual ~Backend() = default;
@@ -132,6 +152,8 @@ class Backend {
     virtual std::int64_t comfortableTileBytes() const { return std::int64_t(64) << 20; }
     /// True when factored data stays factored once loaded: then a tile takes what its factors take.
     virtual bool keepsFactors() const { return false; }
+    /// True when dense data is used where it lies, so that a file can be mapped instead of read.
+    virtual bool readsInPlace() const { return false; }
     /// Bytes that factored data of this size takes once loaded.
     virtual std::int64_t factorTileBytes(const FactorData& data) const = 0;
 
@@ -139,9 +161,10 @@ class Backend {
     virtual std::unique_ptr<Tile> load(const DenseData& data, const Job& job) = 0;
     virtual std::unique_ptr<Tile> load(const FactorData& data, const Job& job) = 0;
 
-    /// All three poll job.checkCancelled() at least every 50 ms. @throws Cancelled
+    /// All poll job.checkCancelled() at least every 50 ms. @throws Cancelled
     virtual void statistics(std::span<const StatisticsCall> calls, const Job& job) = 0;
     virtual void fisher(std::span<const FisherCall> calls, const Job& job) = 0;
+    virtual void prepare(std::span<const PrepareCall> calls, const Job& job);
     virtual void score(std::span<const ScoreCall> calls, const Job& job) = 0;
 };
 

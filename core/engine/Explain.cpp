@@ -27,11 +27,11 @@ double coreRate() {
     const std::vector<float> a(static_cast<std::size_t>(n * depth), 1.0f);
     std::vector<double> c(static_cast<std::size_t>(n * n));
     const cpu::Kernels& k = cpu::kernels();
-    k.products(a.data(), n, a.data(), n, depth, c.data(), n, {});
+    k.products(a.data(), n, a.data(), n, depth, c.data(), n, nullptr);
     int rounds = 0;
     const auto start = Clock::now();
     while (since(start) < 0.01) {
-        k.products(a.data(), n, a.data(), n, depth, c.data(), n, {});
+        k.products(a.data(), n, a.data(), n, depth, c.data(), n, nullptr);
         ++rounds;
     }
     return 2.0 * double(n * n * depth) * rounds / since(start);

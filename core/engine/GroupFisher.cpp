@@ -90,68 +90,94 @@ void GroupRun::collectSums(const ActiveTile& tile) {
     }
 }
 
-void GroupRun::addFisher(const ActiveTile& tile) {
+/// Extremes of all that is loaded and, if asked for, what it adds to the Fisher of its slices.
+void GroupRun::prepare(ActiveTile& tile, bool withFisher) {
     const BundleParameter& parameter = parameterOf(tile);
-    std::vector<FisherCall> calls;
-    // Kept until the calls are done.
-    std::vector<std::vector<double>> weights, scales;
-    const std::size_t most = tile.views.size() * 2;
-    weights.reserve(most);
-    scales.reserve(most);
-    const auto tasks = m_context.profile() ? std::vector<int>{0, 1} : m_context.fisherTasks();
-    for (const int task : tasks) {
+    const std::vector<int> tasks = m_context.fisherTasks();
+    for (int task = 0; task < 2; ++task) {
         const auto t = static_cast<std::size_t>(task);
-        if (!m_context.profile() &&
-            m_context.structuralOrigin(task, parameter.name) != FisherOrigin::computed) {
-            continue;
+        const bool counts =
+            withFisher && std::find(tasks.begin(), tasks.end(), task) != tasks.end() &&
+            m_context.structuralOrigin(task, parameter.name) == FisherOrigin::computed;
+        std::vector<PrepareCall> calls;
+        std::vector<double> weights;
+        for (std::size_t q = 0; q < 2; ++q) {
+            const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
+            if (!numbers.used) {
+                continue;
+            }
+            Statistics& statistics = tile.statistics[t][q];
+            statistics.assign(tile.views.size(),
+                              std::vector<SampleStatistics>(numbers.samples.size()));
+            const Operand operand = Context::contributions(*parameter.entries[t]);
+            const bool behind = counts && operand.quantity == static_cast<Quantity>(q);
+            if (behind) {
+                weights =
+                    fisher::sampleWeights(m_context.request.estimator.value_or(Estimator::ema),
+                                          numbers.samples.size(), m_context.request.emaDecay);
+                const double share = m_context.fisherShare(task, "structural", parameter.name);
+                for (double& w : weights) {
+                    w *= share;
+                }
+            }
+            for (std::size_t v = 0; v < tile.views.size(); ++v) {
+                std::vector<double>& fisher = m_states[tile.views[v].unit].fisher.structural;
+                PrepareCall call;
+                call.tile = numbers.tile.get();
+                call.part = tile.views[v].part;
+                call.statistics = statistics[v].data();
+                if (behind && !fisher.empty()) {
+                    call.transform = operand.transform;
+                    call.weights = weights.data();
+                    call.fisher = fisher.data() + tile.views[v].offset;
+                }
+                calls.push_back(call);
+            }
         }
+        // Task by task: both add to the same sums, and a backend may run the calls of one list at
+        // the same time.
+        if (!calls.empty()) {
+            m_run.backend.prepare(calls, m_run.job);
+        }
+    }
+}
+
+/// Profile: D' is the mean of x_u = C_u / Σ C_u over the samples with anything in the slice.
+void GroupRun::addProfile(const ActiveTile& tile) {
+    const BundleParameter& parameter = parameterOf(tile);
+    for (const SideSamples& side : m_run.left) {
+        const auto t = static_cast<std::size_t>(side.task);
         const Operand operand = Context::contributions(*parameter.entries[t]);
         const auto q = static_cast<std::size_t>(operand.quantity);
         const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
-        std::vector<double> shared;
-        if (!m_context.profile()) {
-            shared = fisher::sampleWeights(m_context.request.estimator.value_or(Estimator::ema),
-                                           numbers.samples.size(), m_context.request.emaDecay);
-            const double share = m_context.fisherShare(task, "structural", parameter.name);
-            for (double& w : shared) {
-                w *= share;
-            }
-        }
+        std::vector<FisherCall> calls;
+        // Kept until the calls are done.
+        std::vector<std::vector<double>> weights, scales;
+        weights.reserve(tile.views.size());
+        scales.reserve(tile.views.size());
         for (std::size_t v = 0; v < tile.views.size(); ++v) {
             UnitState& state = m_states[tile.views[v].unit];
             if (state.fisher.structural.empty()) {
                 continue;
             }
-            if (m_context.profile()) {
-                // x_u / N' = C_u / (Σ C_u · N'), over the samples with anything in this slice.
-                const double used = static_cast<double>(std::count_if(
-                    state.sumsLeft.begin(), state.sumsLeft.end(), [](double s) { return s > 0; }));
-                std::size_t offset = 0;
-                for (const SideSamples& side : m_run.left) {
-                    offset = side.task == task ? side.offset : offset;
-                }
-                shared.assign(numbers.samples.size(), 0);
-                for (std::size_t i = 0; i < numbers.selected.size(); ++i) {
-                    const double sum = state.sumsLeft[offset + i];
-                    shared[static_cast<std::size_t>(numbers.selected[i])] =
-                        sum > 0 ? 1 / (sum * used) : 0;
-                }
+            const double used = static_cast<double>(std::count_if(
+                state.sumsLeft.begin(), state.sumsLeft.end(), [](double s) { return s > 0; }));
+            std::vector<double>& weight = weights.emplace_back(numbers.samples.size(), 0);
+            for (std::size_t i = 0; i < numbers.selected.size(); ++i) {
+                const double sum = state.sumsLeft[side.offset + i];
+                weight[static_cast<std::size_t>(numbers.selected[i])] =
+                    sum > 0 ? 1 / (sum * used) : 0;
             }
-            weights.push_back(shared);
-            std::vector<double> scale(numbers.samples.size());
+            std::vector<double>& scale = scales.emplace_back(numbers.samples.size());
             for (std::size_t s = 0; s < scale.size(); ++s) {
                 scale[s] = scaleFor(tile.statistics[t][q][v][s].largest, numbers.tile->dtype,
                                     operand.transform);
             }
-            scales.push_back(std::move(scale));
             calls.push_back({numbers.tile.get(), tile.views[v].part, operand.transform,
-                             scales.back().data(), weights.back().data(),
+                             scale.data(), weight.data(),
                              state.fisher.structural.data() + tile.views[v].offset});
         }
-        // Task by task: both add to the same sums, and a backend may run the calls of one list at
-        // the same time.
-        m_run.backend.fisher(calls, m_run.job);
-        calls.clear();
+        m_run.backend.fisher(calls, m_run.job); // task by task, as above
     }
 }
 

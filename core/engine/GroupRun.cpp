@@ -39,7 +39,7 @@ void GroupRun::timed(const std::function<void()>& work) {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-ActiveTile GroupRun::activate(std::size_t index) {
+ActiveTile GroupRun::activate(std::size_t index, bool withFisher) {
     ActiveTile tile;
     tile.loaded = m_run.loader.take(m_group.bundle, m_group.tiles[index]);
     if (index + 1 < m_group.tiles.size()) {
@@ -48,47 +48,65 @@ ActiveTile GroupRun::activate(std::size_t index) {
     tile.views = viewsOf(m_group.tiles[index]);
     const dump::Region& region = m_group.tiles[index].region;
     timed([&] {
-        std::vector<StatisticsCall> calls;
-        for (std::size_t t = 0; t < 2; ++t) {
-            for (std::size_t q = 0; q < 2; ++q) {
-                LoadedNumbers& numbers = tile.loaded->numbers[t][q];
-                if (!numbers.used) {
-                    continue;
-                }
-                const auto samples = static_cast<std::int64_t>(numbers.samples.size());
-                if (numbers.factored) {
-                    FactorData data;
-                    data.inputDtype = numbers.factorTypes[0];
-                    data.gradOutputDtype = numbers.factorTypes[1];
-                    data.input = numbers.buffer.data.get();
-                    data.gradOutput = numbers.gradOutput.data.get();
-                    data.offsets = numbers.offsets.data();
-                    data.samples = samples;
-                    data.rows = region.rows;
-                    data.columns = region.columns;
-                    data.inOut = numbers.inOut;
-                    numbers.tile = m_run.backend.load(data, m_run.job);
-                } else {
-                    numbers.tile =
-                        m_run.backend.load(DenseData{numbers.dtype, numbers.buffer.data.get(),
-                                                     samples, region.rows, region.columns},
-                                           m_run.job);
-                }
-                Statistics& statistics = tile.statistics[t][q];
-                statistics.assign(tile.views.size(),
-                                  std::vector<SampleStatistics>(numbers.samples.size()));
-                for (std::size_t v = 0; v < tile.views.size(); ++v) {
-                    calls.push_back({numbers.tile.get(), tile.views[v].part, m_context.profile(),
-                                     statistics[v].data()});
+        for (auto& task : tile.loaded->numbers) {
+            for (LoadedNumbers& numbers : task) {
+                if (numbers.used) {
+                    load(numbers, region);
                 }
             }
         }
-        m_run.backend.statistics(calls, m_run.job);
+        if (m_context.profile()) {
+            sumUp(tile);
+        } else {
+            prepare(tile, withFisher);
+        }
     });
     return tile;
 }
 
-void GroupRun::eachTile(const std::function<void(ActiveTile&)>& work) {
+void GroupRun::load(LoadedNumbers& numbers, const dump::Region& region) {
+    const auto samples = static_cast<std::int64_t>(numbers.samples.size());
+    if (!numbers.factored) {
+        numbers.tile = m_run.backend.load(DenseData{numbers.dtype, numbers.buffer.data.get(),
+                                                    samples, region.rows, region.columns},
+                                          m_run.job);
+        return;
+    }
+    FactorData data;
+    data.inputDtype = numbers.factorTypes[0];
+    data.gradOutputDtype = numbers.factorTypes[1];
+    data.input = numbers.buffer.data.get();
+    data.gradOutput = numbers.gradOutput.data.get();
+    data.offsets = numbers.offsets.data();
+    data.samples = samples;
+    data.rows = region.rows;
+    data.columns = region.columns;
+    data.inOut = numbers.inOut;
+    numbers.tile = m_run.backend.load(data, m_run.job);
+}
+
+/// Extremes and sums of all that is loaded.
+void GroupRun::sumUp(ActiveTile& tile) {
+    std::vector<StatisticsCall> calls;
+    for (std::size_t t = 0; t < 2; ++t) {
+        for (std::size_t q = 0; q < 2; ++q) {
+            const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
+            if (!numbers.used) {
+                continue;
+            }
+            Statistics& statistics = tile.statistics[t][q];
+            statistics.assign(tile.views.size(),
+                              std::vector<SampleStatistics>(numbers.samples.size()));
+            for (std::size_t v = 0; v < tile.views.size(); ++v) {
+                calls.push_back(
+                    {numbers.tile.get(), tile.views[v].part, true, statistics[v].data()});
+            }
+        }
+    }
+    m_run.backend.statistics(calls, m_run.job);
+}
+
+void GroupRun::eachTile(const std::function<void(ActiveTile&)>& work, bool withFisher) {
     const auto count = [&](std::size_t i) {
         return static_cast<double>(m_group.tiles[i].region.count());
     };
@@ -100,7 +118,7 @@ void GroupRun::eachTile(const std::function<void(ActiveTile&)>& work) {
         return;
     }
     for (std::size_t i = 0; i < m_group.tiles.size(); ++i) {
-        ActiveTile tile = activate(i);
+        ActiveTile tile = activate(i, withFisher);
         checkFinite(tile);
         timed([&] { work(tile); });
         if (m_group.resident) {
@@ -164,7 +182,7 @@ void GroupRun::reportNonFinite(int task, Quantity quantity, const std::string& p
 void GroupRun::scan(Excluded& found, std::vector<std::string>& notes) {
     for (std::size_t i = 0; i < m_group.tiles.size(); ++i) {
         m_run.job.checkCancelled();
-        ActiveTile tile = activate(i);
+        ActiveTile tile = activate(i, false);
         for (std::size_t t = 0; t < 2; ++t) {
             for (std::size_t q = 0; q < 2; ++q) {
                 const Statistics& statistics = tile.statistics[t][q];
@@ -202,18 +220,16 @@ void GroupRun::run(const std::function<void()>& readAhead) {
         state.normsRight.assign(modes, std::vector<double>(m_run.nRight));
     }
     if (m_context.profile()) {
-        eachTile([this](ActiveTile& tile) { collectSums(tile); });
-    }
-    if (m_computesFisher) {
-        eachTile([this](ActiveTile& tile) { addFisher(tile); });
-    } else if (m_group.resident) {
-        eachTile([](ActiveTile&) {});
+        eachTile([this](ActiveTile& tile) { collectSums(tile); }, false);
+        eachTile([this](ActiveTile& tile) { addProfile(tile); }, false);
+    } else if (m_computesFisher || m_group.resident) {
+        eachTile([](ActiveTile&) {}, m_computesFisher);
     }
     if (m_group.resident) {
         readAhead();
     }
     timed([this] { makeWeights(); });
-    eachTile([this](ActiveTile& tile) { score(tile); });
+    eachTile([this](ActiveTile& tile) { score(tile); }, false);
     for (ActiveTile& tile : m_resident) {
         release(tile);
     }

@@ -13,32 +13,6 @@ namespace qkov::engine {
 
 namespace detail {
 
-double scaleFor(double largest, DType type, Transform transform) {
-    if (!(largest > 0)) {
-        return 1;
-    }
-    int e = std::ilogb(largest);
-    if (transform == Transform::squareRoot) {
-        e -= (e % 2 + 2) % 2;
-    }
-    // Float32 paths multiply in float32.
-    const int most = type == DType::f64 ? 1020 : 126;
-    return std::ldexp(1.0, std::clamp(-e, -most, most));
-}
-
-double undo(double scale, Transform transform) {
-    switch (transform) {
-    case Transform::square:
-        return 1 / (scale * scale);
-    case Transform::squareRoot:
-        return 1 / std::sqrt(scale);
-    case Transform::identity:
-    case Transform::absolute:
-        break;
-    }
-    return 1 / scale;
-}
-
 void GroupRun::makeWeights() {
     const std::size_t units = m_bundle.units.size();
     m_weights.resize(units);

@@ -41,17 +41,21 @@ class GroupRun {
 
   private:
     std::vector<View> viewsOf(const TileSpec& spec) const;
-    ActiveTile activate(std::size_t index);
+    /// Loads a tile and finds its extremes; with its share of the Fisher, if asked for.
+    ActiveTile activate(std::size_t index, bool withFisher);
+    void load(LoadedNumbers& numbers, const dump::Region& region);
     void release(ActiveTile& tile) { m_run.loader.recycle(std::move(tile.loaded)); }
-    void eachTile(const std::function<void(ActiveTile&)>& work);
+    void eachTile(const std::function<void(ActiveTile&)>& work, bool withFisher);
     void timed(const std::function<void()>& work);
     void checkFinite(const ActiveTile& tile) const;
     [[noreturn]] void reportNonFinite(int task, Quantity quantity, const std::string& parameter,
                                       std::int64_t sample, const dump::Region& region) const;
 
     void prepareFisher();
+    void prepare(ActiveTile& tile, bool withFisher);
+    void sumUp(ActiveTile& tile);
     void collectSums(const ActiveTile& tile);
-    void addFisher(const ActiveTile& tile);
+    void addProfile(const ActiveTile& tile);
     void makeWeights();
     void makeUnitWeights(std::size_t unit);
     void score(const ActiveTile& tile);
@@ -77,10 +81,5 @@ class GroupRun {
     std::vector<std::vector<bool>> m_exact;
     std::vector<std::vector<std::vector<double>>> m_exactWeights;
 };
-
-/// The power of two that brings `largest` to [1, 2), or [1, 4) where a root needs an even exponent.
-double scaleFor(double largest, DType type, Transform transform);
-/// What the transformed number has to be multiplied with to undo the scale.
-double undo(double scale, Transform transform);
 
 } // namespace qkov::engine::detail

@@ -6,14 +6,27 @@
 
 namespace qkov::engine::cpu {
 
-/// Packed rows are padded with zeros to a multiple of this many numbers.
+/// Packed samples are padded with zeros to a multiple of this many numbers.
 inline constexpr std::int64_t packAlign = 16;
+
+/// Samples that one call of `pack` or `accumulate` takes at most.
+inline constexpr std::int64_t mostTogether = 8;
+
+/// Of the state of Kernels::largest.
+inline constexpr std::int64_t extremeBytes = 64;
+
+/// Numbers in `count` stretches of `length`, each `stride` bytes after the one before.
+struct Runs {
+    std::int64_t count = 1, length = 0, stride = 0;
+};
 
 /// Memory that is wanted after the products: `count` runs of `lines` cache lines, fetched bit by
 /// bit while they are computed, when the memory is idle.
 struct Ahead {
     const char* const* runs = nullptr;
     std::int64_t count = 0, lines = 0;
+    std::int64_t perTile = 0;       ///< lines per rows × columns products
+    std::int64_t run = 0, line = 0; ///< how far it is
 };
 
 /// Plain numbers instead of enumerations: the files that define the loops are compiled for other
@@ -21,23 +34,42 @@ struct Ahead {
 /// type: 0 f16, 1 bf16, 2 f32, 3 f64 (as DType). transform: as engine::Transform.
 struct Kernels {
     const char* name;
-    /// target[i] = T(scale · source[i]) · weights[i] (weights null: 1). What lies `ahead` bytes
-    /// further is fetched for a later call.
-    void (*pack)(const void* source, int type, std::int64_t n, double scale, int transform,
-                 const float* weights, float* target, std::int64_t ahead);
-    /// max |source[i]|; NaN or infinity if there is one.
-    double (*largest)(const void* source, int type, std::int64_t n);
+    /// Samples are packed in panels of `rows` (left) or `columns` (right) samples, the last one
+    /// with what is left: `lanes` numbers of each of its samples in turn, so that a product reads
+    /// both panels from front to back. Panel p begins at p · rows · depth.
+    int lanes, rows, columns;
+    /// Fills a panel (or `lanes` numbers of each sample in turn of as many samples as there are,
+    /// at most mostTogether) with T(scales[s] · v_s[i]) · weights[i] (weights null: 1), run after
+    /// run. Each run ends a vector: zeros past its end. What lies `ahead` bytes further is fetched
+    /// for a later call.
+    void (*pack)(const void* const* sources, std::int64_t samples, int type, const Runs& runs,
+                 const double* scales, int transform, const float* weights, float* target,
+                 std::int64_t ahead);
+    /// The largest |v| of each sample, `stride` bytes after the one before, NaN and infinity
+    /// included, merged into `states`: extremeBytes for each sample, zero at first. `ahead` as
+    /// above.
+    void (*largest)(const void* source, std::int64_t stride, std::int64_t samples, int type,
+                    const Runs& runs, void* states, std::int64_t ahead);
+    /// What a state has seen: max |v|; NaN or infinity if there was one.
+    double (*largestOf)(const void* state, int type);
     /// sum += Σ|v|, squares += Σ v², roots += Σ √|v|, in float64.
     void (*sums)(const void* source, int type, std::int64_t n, double* sum, double* squares,
                  double* roots);
-    /// target[i] += weight · T(scale · source[i]); `ahead` as above.
-    void (*accumulate)(const void* source, int type, std::int64_t n, double scale, int transform,
-                       float weight, float* target, std::int64_t ahead);
-    /// c[i·ldc + j] += Σ_k a[i·depth + k] · b[j·depth + k]; depth a multiple of packAlign.
+    /// target[i] += Σ_s weights[s] · T(scales[s] · v_s[i]) over the numbers of the runs in turn,
+    /// sample s being `stride` bytes after the one before; at most mostTogether samples: few
+    /// enough for the memory to be read in long stretches.
+    void (*accumulate)(const void* source, std::int64_t stride, std::int64_t samples, int type,
+                       const Runs& runs, const double* scales, int transform, const float* weights,
+                       float* target);
+    /// to[i] += factor · from[i]
+    void (*addScaled)(const float* from, double factor, std::int64_t n, double* to);
+    /// c[i·ldc + j] += Σ_k a_i[k] · b_j[k] over two sides packed in panels; depth a multiple of
+    /// packAlign. `ahead` may be null.
     void (*products)(const float* a, std::int64_t nA, const float* b, std::int64_t nB,
-                     std::int64_t depth, double* c, std::int64_t ldc, const Ahead& ahead);
-    /// Σ_k x_k² w_k (weights null: 1).
-    double (*weightedSquares)(const float* x, const float* weights, std::int64_t n);
+                     std::int64_t depth, double* c, std::int64_t ldc, Ahead* ahead);
+    /// Σ_k x_k² w_k (weights null: 1) of a packed sample, whose vectors are `stride` numbers apart.
+    double (*weightedSquares)(const float* x, std::int64_t stride, const float* weights,
+                              std::int64_t n);
     /// c[i·ldc + j] += Σ_t a[t·lda + i] · b[t·ldb + j], float32: rebuilds factored gradients.
     void (*outer)(const float* a, std::int64_t lda, std::int64_t nA, const float* b,
                   std::int64_t ldb, std::int64_t nB, std::int64_t depth, float* c,

@@ -33,6 +33,27 @@ double changed(double v, int change) {
     return change == 1 ? std::abs(v) : change == 2 ? v * v : change == 3 ? std::sqrt(v) : v;
 }
 
+double largestOf(const Kernels& k, const test::StoredNumbers& x, int type, int n) {
+    alignas(64) char state[engine::cpu::extremeBytes] = {};
+    k.largest(x.bytes.data(), 0, 1, type, {1, n, 0}, state, 0);
+    return k.largestOf(state, type);
+}
+
+/// [n, depth] as the kernels pack it.
+std::vector<float> panels(const std::vector<double>& rows, int n, int depth, int lanes, int width) {
+    std::vector<float> out(rows.size());
+    for (int i = 0; i < n; ++i) {
+        const int first = i / width * width;
+        const int count = std::min(width, n - first);
+        for (int k = 0; k < depth; ++k) {
+            out[static_cast<std::size_t>(first * depth + (k / lanes * count + i - first) * lanes +
+                                         k % lanes)] =
+                static_cast<float>(rows[static_cast<std::size_t>(i * depth + k)]);
+        }
+    }
+    return out;
+}
+
 std::vector<const Kernels*> sets() {
     const Kernels* found[3];
     const int count = engine::cpu::kernelSets(found, 3);
@@ -60,22 +81,35 @@ void TestKernels::packAndAccumulate() {
                     const auto x = numbers(n, types[type], unsigned(n), change == 3);
                     const auto w = numbers(n, DType::f32, 5, true);
                     std::vector<float> weights(w.values.begin(), w.values.end());
-                    std::vector<float> out(static_cast<std::size_t>(n) + 1, -7);
-                    k->pack(x.bytes.data(), type, n, 4, change, weights.data(), out.data(), 64);
-                    std::vector<float> sums(static_cast<std::size_t>(n), 1);
-                    k->accumulate(x.bytes.data(), type, n, 4, change, 0.5f, sums.data(), 0);
+                    const int lanes = k->lanes;
+                    const int padded = (n + lanes - 1) / lanes * lanes;
+                    std::vector<float> out(static_cast<std::size_t>(padded) + 1, -7);
+                    const double scale = 4;
+                    const void* from = x.bytes.data();
+                    k->pack(&from, 1, type, {1, n, 0}, &scale, change, weights.data(), out.data(),
+                            64);
+                    std::vector<float> quarters(static_cast<std::size_t>(n), 0);
+                    const float quarter = 0.25f;
+                    k->accumulate(x.bytes.data(), 0, 1, type, {1, n, 0}, &scale, change, &quarter,
+                                  quarters.data());
+                    std::vector<double> sums(static_cast<std::size_t>(n), 1);
+                    k->addScaled(quarters.data(), 2, n, sums.data());
                     for (int i = 0; i < n; ++i) {
                         const auto at = static_cast<std::size_t>(i);
                         const double plain = changed(4 * x.values[at], change);
                         const double want = plain * w.values[at];
                         QVERIFY2(std::abs(double(out[at]) - want) <= 1e-6 * std::abs(want),
                                  k->name);
-                        QVERIFY2(std::abs(double(sums[at]) - 1 - 0.5 * plain) <=
+                        QVERIFY2(std::abs(sums[at] - 1 - 0.5 * plain) <=
                                      1e-6 * (1 + std::abs(plain)),
                                  k->name);
                     }
+                    for (int i = n; i < padded; ++i) {
+                        QCOMPARE(out[static_cast<std::size_t>(i)], 0.0f);
+                    }
                     QCOMPARE(out.back(), -7.0f); // nothing past the end
-                    k->pack(x.bytes.data(), type, n, 1, change, nullptr, out.data(), 0);
+                    const double one = 1;
+                    k->pack(&from, 1, type, {1, n, 0}, &one, change, nullptr, out.data(), 0);
                     QVERIFY(std::abs(double(out[0]) - changed(x.values[0], change)) <=
                             1e-6 * std::abs(changed(x.values[0], change)));
                 }
@@ -96,7 +130,7 @@ void TestKernels::largestAndSums() {
                     squares += v * v;
                     roots += std::sqrt(std::abs(v));
                 }
-                QCOMPARE(k->largest(x.bytes.data(), type, n), largest);
+                QCOMPARE(largestOf(*k, x, type, n), largest);
                 double s = 0, q = 0, r = 0;
                 k->sums(x.bytes.data(), type, n, &s, &q, &r);
                 QVERIFY(std::abs(s - sum) <= 1e-6 * sum);
@@ -109,7 +143,7 @@ void TestKernels::largestAndSums() {
                         values[static_cast<std::size_t>(at)] = bad;
                         test::StoredNumbers y;
                         y.assign(types[type], values);
-                        QVERIFY(!std::isfinite(k->largest(y.bytes.data(), type, n)));
+                        QVERIFY(!std::isfinite(largestOf(*k, y, type, n)));
                     }
                 }
             }
@@ -128,10 +162,10 @@ void TestKernels::products() {
                                             {6, 250, 512}}) {
             const auto a = numbers(nA * depth, DType::f32, 1);
             const auto b = numbers(nB * depth, DType::f32, 2);
-            const std::vector<float> fa(a.values.begin(), a.values.end());
-            const std::vector<float> fb(b.values.begin(), b.values.end());
+            const std::vector<float> fa = panels(a.values, nA, depth, k->lanes, k->rows);
+            const std::vector<float> fb = panels(b.values, nB, depth, k->lanes, k->columns);
             std::vector<double> c(static_cast<std::size_t>(nA * (nB + 2)), 3);
-            k->products(fa.data(), nA, fb.data(), nB, depth, c.data(), nB + 2, {});
+            k->products(fa.data(), nA, fb.data(), nB, depth, c.data(), nB + 2, nullptr);
             for (int i = 0; i < nA; ++i) {
                 for (int j = 0; j < nB; ++j) {
                     double want = 3, size = 3;
@@ -146,7 +180,9 @@ void TestKernels::products() {
                 }
                 QCOMPARE(c[static_cast<std::size_t>(i * (nB + 2) + nB)], 3.0);
             }
-            const double squares = k->weightedSquares(fa.data(), nullptr, nA * depth - 3);
+            const std::vector<float> plain(a.values.begin(), a.values.end());
+            const double squares =
+                k->weightedSquares(plain.data(), k->lanes, nullptr, nA * depth - 3);
             double want = 0;
             for (int t = 0; t < nA * depth - 3; ++t) {
                 want +=
@@ -192,8 +228,10 @@ void TestKernels::halfSubnormals() {
         bits[i] = static_cast<std::uint16_t>(i + 1);
     }
     for (const Kernels* k : sets()) {
-        std::vector<float> out(bits.size());
-        k->pack(bits.data(), 0, std::int64_t(bits.size()), 1024, 2, nullptr, out.data(), 0);
+        std::vector<float> out(bits.size() + 16);
+        const double scale = 1024;
+        const void* from = bits.data();
+        k->pack(&from, 1, 0, {1, std::int64_t(bits.size()), 0}, &scale, 2, nullptr, out.data(), 0);
         for (std::size_t i = 0; i < bits.size(); ++i) {
             const double v = std::ldexp(double(i + 1), -24) * 1024;
             QCOMPARE(out[i], float(v * v));
