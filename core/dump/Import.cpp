@@ -149,9 +149,14 @@ std::unique_ptr<GradientStore> openStore(const std::filesystem::path& folder) {
                      "and *.mmap");
 }
 
-void importTask(const GradientStore& store, const ImportTask& task, const model::ModelShape& shape,
-                DumpWriter& writer, const ImportRequest& request, ImportSummary& summary,
-                Job& job) {
+/// The attention matrices of a store, and the layout they point into.
+struct Found {
+    model::HeadLayout layout;
+    std::vector<Matrix> matrices;
+};
+
+Found findMatrices(const GradientStore& store, const ImportTask& task,
+                   const model::ModelShape& shape) {
     std::vector<std::string> names;
     std::map<std::string, std::size_t> moduleOf;
     for (std::size_t m = 0; m < store.modules().size(); ++m) {
@@ -160,23 +165,40 @@ void importTask(const GradientStore& store, const ImportTask& task, const model:
         }
         moduleOf[store.modules()[m].name + ".weight"] = m;
     }
-    const model::HeadLayout layout(shape, names);
-    std::vector<Matrix> matrices;
-    for (const model::ParameterInfo& p : layout.parameters()) {
+    Found found{model::HeadLayout(shape, names), {}};
+    for (const model::ParameterInfo& p : found.layout.parameters()) {
         const auto it = moduleOf.find(p.name);
         if (it != moduleOf.end()) {
-            matrices.push_back(fit(store.modules()[it->second], it->second, p, task.store));
+            found.matrices.push_back(fit(store.modules()[it->second], it->second, p, task.store));
         }
     }
-    if (matrices.empty()) {
+    if (found.matrices.empty()) {
         throw InputError("holds no attention matrices of a " + shape.architecture +
                              " model; its first module is '" + store.modules().front().name + "'",
                          task.store, {}, "give the config of the model the store was built from");
     }
+    return found;
+}
 
+DType dumpDType(const GradientStore& store) {
+    return store.dtype() == DType::f64 ? DType::f32 : store.dtype();
+}
+
+model::ModelShape shapeOf(const ImportRequest& request) {
+    const std::filesystem::path config = std::filesystem::is_directory(request.config)
+                                             ? request.config / "config.json"
+                                             : request.config;
+    return model::shapeFromConfig(readText(config, 64U << 20), config);
+}
+
+void importTask(const GradientStore& store, const ImportTask& task, const model::ModelShape& shape,
+                DumpWriter& writer, const ImportRequest& request, ImportSummary& summary,
+                Job& job) {
+    const Found found = findMatrices(store, task, shape);
+    const std::vector<Matrix>& matrices = found.matrices;
     const std::vector<SampleInfo> samples = sampleInfos(store, task);
     writer.beginTask(task.name, request.lossReduction, samples);
-    const DType dtype = store.dtype() == DType::f64 ? DType::f32 : store.dtype();
+    const DType dtype = dumpDType(store);
     for (const Matrix& m : matrices) {
         const bool inOut = m.parameter->inOut;
         writer.declareGradients(m.parameter->name,
@@ -219,14 +241,75 @@ void importTask(const GradientStore& store, const ImportTask& task, const model:
 
 } // namespace
 
+namespace {
+
+/// One line, without the file: it stands beside the field that names it.
+template <class Work>
+std::string problemOf(Work&& work) {
+    try {
+        work();
+    } catch (const InputError& e) {
+        const std::string where = e.innerPath().empty() ? "" : e.innerPath() + ": ";
+        return where + e.problem() + (e.advice().empty() ? "" : "; " + e.advice());
+    } catch (const std::exception& e) {
+        return e.what();
+    }
+    return {};
+}
+
+} // namespace
+
+ImportPreview previewImport(const ImportRequest& request) {
+    ImportPreview preview;
+    if (!request.config.empty()) {
+        preview.configProblem = problemOf([&] { preview.model = shapeOf(request); });
+    }
+    model::ModelShape& shape = preview.model;
+    if (!request.layout.empty()) {
+        preview.layoutProblem =
+            problemOf([&] { shape.layoutJson = model::readLayoutFile(request.layout); });
+    }
+    for (const ImportTask& task : request.tasks) {
+        ImportPreview::Task& t = preview.tasks.emplace_back();
+        if (task.store.empty()) {
+            continue;
+        }
+        std::unique_ptr<GradientStore> store;
+        t.storeProblem = problemOf([&] {
+            store = openStore(task.store);
+            t.kind = store->kind();
+            t.samples = static_cast<std::int64_t>(store->ids().size());
+            t.modules = static_cast<std::int64_t>(store->modules().size());
+            t.dtype = dtypeName(dumpDType(*store));
+            for (const StoreModule& m : store->modules()) {
+                t.names.push_back(m.name);
+            }
+            if (shape.numLayers > 0 && preview.layoutProblem.empty()) {
+                const Found found = findMatrices(*store, task, shape);
+                t.parameters = static_cast<std::int64_t>(found.matrices.size());
+                for (const Matrix& m : found.matrices) {
+                    const bool bias = m.biasColumn && !m.parameter->bias.empty();
+                    t.diskBytes += static_cast<double>(m.out * (m.in + (bias ? 1 : 0))) *
+                                   static_cast<double>(t.samples) *
+                                   static_cast<double>(dtypeSize(dumpDType(*store)));
+                }
+            }
+        });
+        if (store) {
+            preview.warnings.insert(preview.warnings.end(), store->warnings().begin(),
+                                    store->warnings().end());
+            t.samplesProblem = problemOf([&] { sampleInfos(*store, task); });
+        }
+        preview.diskBytes += t.diskBytes;
+    }
+    return preview;
+}
+
 ImportSummary importStores(const ImportRequest& request, Job& job) {
     if (request.tasks.empty()) {
         throw UsageError("nothing to import; give NAME=STORE");
     }
-    const std::filesystem::path config = std::filesystem::is_directory(request.config)
-                                             ? request.config / "config.json"
-                                             : request.config;
-    model::ModelShape shape = model::shapeFromConfig(readText(config, 64U << 20), config);
+    model::ModelShape shape = shapeOf(request);
     if (!request.layout.empty()) {
         shape.layoutJson = model::readLayoutFile(request.layout);
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/Job.h"
+#include "model/HeadLayout.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -45,5 +46,28 @@ struct ImportSummary {
 /// @throws InputError naming the file: not a store, truncated, no attention matrices, projected
 ///         gradients (they have no head axis), sizes that disagree with the model
 ImportSummary importStores(const ImportRequest& request, Job& job);
+
+/// What an import would read and write. Nothing is thrown for what the request lacks or names
+/// wrongly: each part says its own problem, one line.
+struct ImportPreview {
+    struct Task {
+        std::string kind; ///< "bergson" | "logix"; empty: not a store
+        std::int64_t samples = 0;
+        std::int64_t modules = 0;    ///< in the store
+        std::int64_t parameters = 0; ///< attention matrices among them
+        std::string dtype;           ///< as the dump will hold the numbers
+        double diskBytes = 0;        ///< of the dump
+        std::string storeProblem;
+        std::string samplesProblem;
+        std::vector<std::string> names; ///< modules, as in the store
+    };
+    model::ModelShape model; ///< numLayers 0: not known yet
+    std::string configProblem;
+    std::string layoutProblem;
+    std::vector<Task> tasks; ///< as in the request
+    double diskBytes = 0;
+    std::vector<std::string> warnings;
+};
+ImportPreview previewImport(const ImportRequest& request);
 
 } // namespace qkov::dump

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Stores written as their documentation says come out as dumps with every number in its place.
 #include "base/Error.h"
+#include "core/dump/StoreFixture.h"
 #include "dump/DumpReader.h"
 #include "dump/Import.h"
 
@@ -10,74 +11,9 @@
 #include <cmath>
 
 using namespace qkov;
+using namespace fixture;
 
 namespace {
-
-void put(const QString& file, const QByteArray& bytes) {
-    QFile f(file);
-    QVERIFY(f.open(QFile::WriteOnly));
-    f.write(bytes);
-}
-
-QByteArray floats(const std::vector<float>& v) {
-    return QByteArray(reinterpret_cast<const char*>(v.data()),
-                      static_cast<qsizetype>(v.size() * sizeof(float)));
-}
-
-/// A number that tells sample, module, output and input.
-float code(int sample, int module, int out, int in) {
-    return static_cast<float>(sample * 10000 + module * 1000 + out * 20 + in);
-}
-
-const char* const gpt2Config = R"({"model_type":"gpt2","n_layer":1,"n_head":2,"n_embd":4})";
-const char* const llamaConfig =
-    R"({"model_type":"llama","num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,"hidden_size":6,"head_dim":2})";
-
-/// bergson: c_attn [12, 4] and c_proj [4, 4] of a Conv1D model, an MLP before them.
-void bergson(const QString& folder, int samples, bool bias, bool tokens = false) {
-    QDir().mkpath(folder);
-    const int extra = bias ? 1 : 0;
-    std::vector<float> rows;
-    const int perSample = tokens ? 2 : 1;
-    for (int s = 0; s < samples; ++s) {
-        for (int r = 0; r < perSample; ++r) {
-            rows.insert(rows.end(), 7, -1.0F);
-            for (int module = 0; module < 2; ++module) {
-                for (int o = 0; o < (module == 0 ? 12 : 4); ++o) {
-                    for (int i = 0; i < 4 + extra; ++i) {
-                        rows.push_back(code(s, module, o, i) / static_cast<float>(perSample));
-                    }
-                }
-            }
-        }
-    }
-    put(folder + "/gradients.bin", floats(rows));
-    const int w = 4 + extra;
-    put(folder + "/info.json",
-        QStringLiteral(
-            R"({"num_items":%1,"num_grads":%2,"base_dtype":"float32","attribute_tokens":%3,
-            "grad_sizes":{"h.0.mlp.c_fc":7,"h.0.attn.c_attn":%4,"h.0.attn.c_proj":%5}})")
-            .arg(samples)
-            .arg(samples * perSample)
-            .arg(tokens ? "true" : "false")
-            .arg(12 * w)
-            .arg(4 * w)
-            .toUtf8());
-    if (tokens) {
-        QByteArray header = "{'descr': '<i8', 'fortran_order': False, 'shape': (" +
-                            QByteArray::number(samples + 1) + ",), }";
-        header = header.leftJustified(117, ' ') + "\n";
-        QByteArray npy("\x93NUMPY\x01\x00", 8);
-        const auto length = static_cast<quint16>(header.size());
-        npy.append(reinterpret_cast<const char*>(&length), 2);
-        npy += header;
-        for (qint64 s = 0; s <= samples; ++s) {
-            const qint64 offset = s * 2;
-            npy.append(reinterpret_cast<const char*>(&offset), 8);
-        }
-        put(folder + "/offsets.npy", npy);
-    }
-}
 
 std::vector<double> gradient(const dump::DumpReader& reader, const std::string& parameter,
                              std::int64_t sample) {
@@ -101,6 +37,7 @@ class TestImport : public QObject {
     void bergsonTakesSampleTexts();
     void logix();
     void refusals();
+    void previewsSayWhatIsThere();
 
   private:
     QString at(const QString& name) const { return m_folder->filePath(name); }
@@ -257,6 +194,42 @@ void TestImport::refusals() {
         QVERIFY2(failure(r).contains("info.json"), bad);
     }
     QVERIFY(!QFile::exists(at("out.h5")));
+}
+
+void TestImport::previewsSayWhatIsThere() {
+    auto r = request(gpt2Config);
+    bergson(at("store"), 3, true);
+    dump::ImportPreview p = dump::previewImport(r);
+    QCOMPARE(p.configProblem, std::string());
+    QCOMPARE(p.model.numHeads, std::int64_t(2));
+    QCOMPARE(p.tasks.size(), std::size_t(1));
+    const auto& t = p.tasks[0];
+    QVERIFY2(t.storeProblem.empty(), t.storeProblem.c_str());
+    QCOMPARE(t.kind, std::string("bergson"));
+    QCOMPARE(t.samples, std::int64_t(3));
+    QCOMPARE(t.modules, std::int64_t(3));
+    QCOMPARE(t.parameters, std::int64_t(2));
+    QCOMPARE(t.dtype, std::string("float32"));
+    // c_attn 12 × 4 with its bias, c_proj 4 × 4 with its own; float32.
+    QCOMPARE(t.diskBytes, 3.0 * 4 * (12 * 5 + 4 * 5));
+    QCOMPARE(p.diskBytes, t.diskBytes);
+
+    // Each field says its own problem; nothing is thrown.
+    r.tasks[0].samples = at("none.jsonl").toStdString();
+    QVERIFY(dump::previewImport(r).tasks[0].samplesProblem.find("opened") != std::string::npos);
+    r.tasks.push_back({"u", at("nowhere").toStdString(), {}});
+    p = dump::previewImport(r);
+    QVERIFY(p.tasks[0].storeProblem.empty());
+    QVERIFY(p.tasks[1].storeProblem.find("not a folder") != std::string::npos);
+    put(at("config.json"), "{");
+    p = dump::previewImport(r);
+    QVERIFY(!p.configProblem.empty());
+    QCOMPARE(p.tasks[0].samples, std::int64_t(3)); // the store is read all the same
+    QCOMPARE(p.diskBytes, 0.0);
+    put(at("layout.json"), "[]");
+    r.layout = at("layout.json").toStdString();
+    QVERIFY(!dump::previewImport(r).layoutProblem.empty());
+    QVERIFY(dump::previewImport({}).tasks.empty());
 }
 
 QTEST_APPLESS_MAIN(TestImport)

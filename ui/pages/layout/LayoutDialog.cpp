@@ -12,6 +12,7 @@
 #include "widgets/Theme.h"
 
 #include <QCheckBox>
+#include <QCollator>
 #include <QComboBox>
 #include <QDir>
 #include <QFileDialog>
@@ -63,7 +64,14 @@ LayoutDialog::LayoutDialog(const LayoutNeed& need, QWidget* parent)
     , m_runner(new JobRunner(this)) {
     setWindowTitle(tr("Where the heads are"));
     setObjectName(QStringLiteral("layoutDialog"));
-    m_model->setParameters(need.list.parameters);
+    // Layer 2 before layer 10.
+    QCollator order;
+    order.setNumericMode(true);
+    std::sort(m_need.list.parameters.begin(), m_need.list.parameters.end(),
+              [&](const auto& a, const auto& b) {
+                  return order.compare(quoted(a.name), quoted(b.name)) < 0;
+              });
+    m_model->setParameters(m_need.list.parameters);
     m_filter->setSourceModel(m_model);
     m_timer->setSingleShot(true);
     m_timer->setInterval(80);
@@ -426,16 +434,13 @@ void LayoutDialog::showCheck(const model::LayoutCheck& check) {
         m_parts[blockIndex(b)]->setCheck(check.parts[blockIndex(b)], example({b}));
     }
 
-    const auto others =
-        static_cast<std::int64_t>(m_need.list.parameters.size() - check.matches.size());
     const bool ready = check.usable() && (check.complete() || !m_need.whole);
     m_use->setEnabled(ready);
     m_save->setEnabled(check.usable());
     using K = StatusLine::Kind;
-    const QString rest =
-        tr("%1 of %2 parameters are assigned, %3 belong to no head.")
-            .arg(count(static_cast<std::int64_t>(check.matches.size())),
-                 count(static_cast<std::int64_t>(m_need.list.parameters.size())), count(others));
+    const QString rest = tr("%1 of %2 parameters are assigned; the others belong to no head.")
+                             .arg(count(static_cast<std::int64_t>(check.matches.size())),
+                                  count(static_cast<std::int64_t>(m_need.list.parameters.size())));
     if (!check.usable()) {
         m_summary->setStatus(K::error,
                              sentence(check.problems.front()) + QStringLiteral(". ") + rest);
