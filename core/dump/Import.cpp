@@ -243,14 +243,18 @@ void importTask(const GradientStore& store, const ImportTask& task, const model:
 
 namespace {
 
-/// One line, without the file: it stands beside the field that names it.
+/// One line; it stands beside the field that names the file's folder.
 template <class Work>
 std::string problemOf(Work&& work) {
     try {
         work();
     } catch (const InputError& e) {
-        const std::string where = e.innerPath().empty() ? "" : e.innerPath() + ": ";
-        return where + e.problem() + (e.advice().empty() ? "" : "; " + e.advice());
+        std::string text = e.file().filename().string();
+        text += (text.empty() ? "" : " ") + e.problem();
+        if (!e.innerPath().empty()) {
+            text += " (" + e.innerPath() + ")";
+        }
+        return text + (e.advice().empty() ? "" : "; " + e.advice());
     } catch (const std::exception& e) {
         return e.what();
     }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Pictures of every dialog and its states, to be looked at:
-//   QT_QPA_PLATFORM=offscreen dialog_screenshots FOLDER [light|dark]
+//   QT_QPA_PLATFORM=offscreen dialog_screenshots FOLDER [light|dark] [layout|import]
 // QT_SCALE_FACTOR=2 gives 200%.
+#include "core/dump/StoreFixture.h"
 #include "dump/Contents.h"
+#include "pages/dialogs/ImportDialog.h"
 #include "pages/layout/LayoutDialog.h"
 #include "pages/window/MainWindow.h"
 #include "ui/UnknownModel.h"
@@ -74,6 +76,25 @@ void layoutDialog(const QTemporaryDir& dir) {
     shoot(&w, "layout-asked");
 }
 
+void importDialog(const QTemporaryDir& dir) {
+    ImportDialog dialog(dir.path());
+    dialog.show();
+    waitFor([&] { return !dialog.reading(); });
+    shoot(&dialog, "import-empty");
+    fixture::bergson(dir.filePath(QStringLiteral("arithmetic")), 60, true);
+    fixture::bergson(dir.filePath(QStringLiteral("code")), 48, true);
+    fixture::put(dir.filePath(QStringLiteral("config.json")), fixture::gpt2Config);
+    dialog.addTask(QStringLiteral("arithmetic"), dir.filePath(QStringLiteral("arithmetic")));
+    dialog.addTask(QStringLiteral("code"), dir.filePath(QStringLiteral("code")));
+    dialog.setConfig(dir.filePath(QStringLiteral("config.json")));
+    waitFor([&] { return !dialog.reading(); });
+    shoot(&dialog, "import");
+    fixture::put(dir.filePath(QStringLiteral("code/gradients.bin")), "short");
+    dialog.setConfig(dir.filePath(QStringLiteral("nothing.json")));
+    waitFor([&] { return !dialog.reading(); });
+    shoot(&dialog, "import-wrong");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -87,6 +108,12 @@ int main(int argc, char** argv) {
     theme = QApplication::arguments().value(2, QStringLiteral("light"));
     QDir().mkpath(folder);
     applyTheme(themeFromName(theme));
-    layoutDialog(dir);
+    const QString which = QApplication::arguments().value(3);
+    if (which.isEmpty() || which == QLatin1String("layout")) {
+        layoutDialog(dir);
+    }
+    if (which.isEmpty() || which == QLatin1String("import")) {
+        importDialog(dir);
+    }
     return 0;
 }

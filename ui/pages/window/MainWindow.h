@@ -73,6 +73,7 @@ class MainWindow : public QMainWindow {
   public slots:
     void openDemo();
     void showCollectDialog();
+    void showImportDialog();
     void showLayoutDialog();
 
   protected:
@@ -162,6 +163,7 @@ class MainWindow : public QMainWindow {
     QAction* m_swap;
     QAction* m_options;
     QAction* m_collect;
+    QAction* m_import;
     QAction* m_layout;
     QAction* m_close;
     QAction* m_copyCommand;

@@ -98,6 +98,8 @@ void MainWindow::buildFileMenu() {
     m_collect =
         addTo(file, tr("&Collect gradients…"), "collect", QKeySequence(Qt::CTRL | Qt::Key_G),
               QStringLiteral("fisher"), [this] { showCollectDialog(); });
+    m_import = addTo(file, tr("&Import gradients…"), "import", QKeySequence(Qt::CTRL | Qt::Key_I),
+                     QStringLiteral("file"), [this] { showImportDialog(); });
     m_layout = addTo(file, tr("Where the &heads are…"), "layout",
                      QKeySequence(Qt::CTRL | Qt::SHIFT | Qt::Key_L), QStringLiteral("table"),
                      [this] { showLayoutDialog(); });

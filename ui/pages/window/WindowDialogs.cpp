@@ -3,9 +3,11 @@
 #include "pages/window/MainWindow.h"
 
 #include "pages/CollectDialog.h"
+#include "pages/dialogs/ImportDialog.h"
 #include "pages/layout/LayoutDialog.h"
 
 #include <QDir>
+#include <QFileInfo>
 #include <QStandardPaths>
 
 namespace qkov::ui {
@@ -31,6 +33,16 @@ void MainWindow::showCollectDialog() {
     CollectDialog dialog(m_document->path(), this);
     if (dialog.exec() == QDialog::Accepted) {
         m_document->collect(dialog.request());
+    }
+}
+
+void MainWindow::showImportDialog() {
+    const QString path = m_document->path();
+    ImportDialog dialog(path.isEmpty() ? QDir::homePath()
+                                       : (QFileInfo(path).isDir() ? path : QFileInfo(path).path()),
+                        this);
+    if (dialog.exec() == QDialog::Accepted) {
+        m_document->importStores(dialog.request());
     }
 }
 

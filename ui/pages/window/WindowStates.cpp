@@ -123,6 +123,7 @@ void MainWindow::refreshState() {
         a->setEnabled(!none);
     }
     m_collect->setEnabled(m_document->checkpoint().has_value() && !running);
+    m_import->setEnabled(!running);
     m_layout->setEnabled(!running &&
                          (m_document->layoutNeed() || source == Document::Source::model ||
                           source == Document::Source::dump));
