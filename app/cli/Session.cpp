@@ -169,8 +169,10 @@ std::function<std::string(const std::string&)> numberBetween(double low, double 
         if (number && x >= low && x <= high) { // not NaN
             return std::string();
         }
-        std::string range = "from " + formatNumber(low);
-        range += high < std::numeric_limits<double>::max() ? " to " + formatNumber(high, 6) : " up";
+        char range[64];
+        std::snprintf(range, sizeof range,
+                      high < std::numeric_limits<double>::max() ? "from %g to %g" : "from %g up",
+                      low, high);
         return "'" + text + "' is not a number " + range;
     };
 }

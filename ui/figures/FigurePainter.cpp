@@ -283,8 +283,20 @@ int bestColumns(const FigureSpec& spec, const QRectF& area, const PlotStyle& sty
     return best;
 }
 
+/// Of the panels that share a colour bar.
+QRectF barSpan(const FigureSpec& spec, const Page& p, bool difference) {
+    QRectF span;
+    for (std::size_t n = 0; n < spec.panels.size(); ++n) {
+        if (isDifference(spec, n) == difference) {
+            const QRectF& plot = p.grid.panels[n].plot;
+            span = span.isNull() ? plot : span.united(plot);
+        }
+    }
+    return span;
+}
+
 Page layoutPage(const FigureSpec& spec, const PlotStyle& style, double width, double height,
-                bool fit) {
+                bool fit, int labelLines = 1) {
     Page p;
     const double u = style.unit;
     const double margin = 3 * u;
@@ -301,10 +313,10 @@ Page layoutPage(const FigureSpec& spec, const PlotStyle& style, double width, do
     p.scales = spec.scales();
     const bool differences =
         std::any_of(spec.difference.begin(), spec.difference.end(), [](auto d) { return d != 0; });
-    p.barWidth = colorBarWidth(p.scales.front(), spec.valueLabel, style);
+    p.barWidth = colorBarWidth(p.scales.front(), spec.valueLabel, style, labelLines);
     if (differences) {
-        p.barWidth =
-            std::max(p.barWidth, colorBarWidth(p.scales.back(), spec.differenceLabel, style));
+        p.barWidth = std::max(
+            p.barWidth, colorBarWidth(p.scales.back(), spec.differenceLabel, style, labelLines));
     }
     double own = 0; // a bar beside each panel
     QRectF area = body;
@@ -336,6 +348,19 @@ Page layoutPage(const FigureSpec& spec, const PlotStyle& style, double width, do
         p.grid = makeGrid(spec, inner, style, columns, fit, own);
         const auto entries = legendEntries(spec, p.grid.panels, style);
         legendHeight = paintLegend(nullptr, entries, body, style);
+    }
+    // A label that is longer than its bar gets a second line, or a third.
+    constexpr int mostLines = 3;
+    if (spec.sharedRange && labelLines < mostLines) {
+        const auto lines = [&](bool difference, const QString& label) {
+            return colorBarLabelLines(label, barSpan(spec, p, difference).height(), style,
+                                      mostLines);
+        };
+        const int needed = std::max(lines(false, spec.valueLabel),
+                                    differences ? lines(true, spec.differenceLabel) : 1);
+        if (needed > labelLines) {
+            return layoutPage(spec, style, width, height, fit, labelLines + 1);
+        }
     }
     if (legendHeight > 0) {
         p.legend = QRectF(p.grid.panels[0].plot.left(),
@@ -420,17 +445,13 @@ void paintFigure(QPainter& painter, const FigureSpec& spec, double pixel) {
     if (spec.sharedRange) {
         // One bar for the maps, one for the differences, each as tall as its rows of panels.
         for (const bool difference : {false, true}) {
-            QRectF span;
-            std::size_t first = spec.panels.size();
-            for (std::size_t n = 0; n < spec.panels.size(); ++n) {
-                if (isDifference(spec, n) == difference) {
-                    const QRectF& plot = p.grid.panels[n].plot;
-                    span = span.isNull() ? plot : span.united(plot);
-                    first = std::min(first, n);
-                }
-            }
-            if (first == spec.panels.size()) {
+            const QRectF span = barSpan(spec, p, difference);
+            if (span.isNull()) {
                 continue;
+            }
+            std::size_t first = 0;
+            while (isDifference(spec, first) != difference) {
+                ++first;
             }
             const double half = QFontMetricsF(style.font).height() / 2;
             const QString& label = difference ? spec.differenceLabel : spec.valueLabel;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr double barWidth = 12;
 constexpr double tickLength = 3;
+constexpr int wrapped = Qt::AlignHCenter | Qt::AlignTop | Qt::TextWordWrap;
 
 QString plain(double value, int decimals) {
     QString text = QString::number(value, 'f', decimals);
@@ -162,13 +163,26 @@ ColorBarLayout layoutColorBar(const ColorScale& scale, const QString& label, con
         }
     }
     if (!label.isEmpty()) {
-        l.label = QRectF(l.bar.right() + (tickLength + 2) * u + widest + 4 * u, l.bar.top(), line,
-                         l.bar.height());
+        const double left = l.bar.right() + (tickLength + 2) * u + widest + 4 * u;
+        const double room = std::floor((bounds.right() - left) / line + 0.01);
+        l.label = QRectF(left, l.bar.top(), line * std::clamp(room, 1.0, 3.0), l.bar.height());
     }
     return l;
 }
 
-double colorBarWidth(const ColorScale& scale, const QString& label, const PlotStyle& style) {
+int colorBarLabelLines(const QString& label, double barHeight, const PlotStyle& style, int most) {
+    const QFontMetricsF metrics(style.font);
+    if (metrics.horizontalAdvance(label) <= barHeight) {
+        return 1;
+    }
+    const QRectF box =
+        metrics.boundingRect(QRectF(0, 0, barHeight, 100 * metrics.height()), wrapped, label);
+    const int lines = static_cast<int>(std::lround(box.height() / metrics.height()));
+    return box.width() > barHeight + 0.01 * metrics.height() ? most + 1 : std::max(2, lines);
+}
+
+double colorBarWidth(const ColorScale& scale, const QString& label, const PlotStyle& style,
+                     int labelLines) {
     const QFontMetricsF metrics(style.font);
     const ColorBarLayout l =
         layoutColorBar(scale, label, QRectF(0, 0, 100 * style.unit, 150 * style.unit), style);
@@ -177,7 +191,7 @@ double colorBarWidth(const ColorScale& scale, const QString& label, const PlotSt
         widest = std::max(widest, metrics.horizontalAdvance(tick.text));
     }
     return (barWidth + tickLength + 2) * style.unit + widest +
-           (label.isEmpty() ? 0 : 4 * style.unit + metrics.height()) + style.unit;
+           (label.isEmpty() ? 0 : 4 * style.unit + labelLines * metrics.height()) + style.unit;
 }
 
 void paintColorBar(QPainter& painter, const ColorScale& scale, const QString& label,
@@ -238,9 +252,15 @@ void paintColorBar(QPainter& painter, const ColorScale& scale, const QString& la
         painter.setPen(palette.text);
         painter.translate(l.label.left(), l.label.bottom());
         painter.rotate(-90);
-        painter.drawText(QRectF(0, 0, l.label.height(), l.label.width()),
-                         Qt::AlignHCenter | Qt::AlignTop,
-                         metrics.elidedText(label, Qt::ElideRight, l.label.height()));
+        const QRectF box(0, 0, l.label.height(), l.label.width());
+        const int room = static_cast<int>(std::lround(l.label.width() / metrics.height()));
+        const int lines = colorBarLabelLines(label, l.label.height(), style, room);
+        if (lines > 1 && lines <= room) {
+            painter.drawText(box, wrapped, label);
+        } else {
+            painter.drawText(box, Qt::AlignHCenter | Qt::AlignTop,
+                             metrics.elidedText(label, Qt::ElideRight, l.label.height()));
+        }
     }
     painter.restore();
 }

@@ -69,7 +69,9 @@ ColorScale ColorScale::fit(ColorMap map, const std::vector<std::span<const doubl
     }
     std::sort(finite.begin(), finite.end());
     scale.empty = finite.empty();
-    scale.log = options.log && !options.symlog && !finite.empty() && finite.back() > 0;
+    // Negative values have no plain logarithm.
+    const bool symlog = options.symlog || (options.log && !finite.empty() && finite.front() < 0);
+    scale.log = options.log && !symlog && !finite.empty() && finite.back() > 0;
     // On a log scale only positive values have a place; the rest takes the lowest colour.
     const auto first =
         scale.log ? std::upper_bound(finite.begin(), finite.end(), 0.0) : finite.begin();
@@ -103,7 +105,7 @@ ColorScale ColorScale::fit(ColorMap map, const std::vector<std::span<const doubl
             scale.high = middle + half;
         }
     }
-    if (options.symlog) {
+    if (symlog) {
         scale.linear =
             std::max(std::abs(scale.low), std::abs(scale.high)) * ColorScale::symlogLinearShare;
     }

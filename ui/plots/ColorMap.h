@@ -45,9 +45,9 @@ struct RangeOptions {
     };
     Kind kind = Kind::data;
     double low = 0, high = 1; ///< for `given`
-    bool log = false;         ///< ignored (linear is used) unless the data has positive values
-    bool symlog = false;      ///< logarithmic on both sides of 0, linear near it; wins over log
-    bool centred = false;     ///< symmetric around 0, for diverging maps
+    bool log = false;     ///< linear unless the data has positive values; symlog if also negative
+    bool symlog = false;  ///< logarithmic on both sides of 0, linear near it; wins over log
+    bool centred = false; ///< symmetric around 0, for diverging maps
     friend bool operator==(const RangeOptions&, const RangeOptions&) = default;
 };
 

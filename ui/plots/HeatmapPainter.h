@@ -31,7 +31,7 @@ QColor inkOn(QRgb background);
 struct ColorBarLayout {
     QRectF bar;
     QRectF exponent; ///< "×10⁻⁷", above the ticks
-    QRectF label;    ///< beside the ticks, read from below
+    QRectF label;    ///< beside the ticks, read from below; as many lines as there is room for
     struct Tick {
         double value;
         double y;
@@ -44,8 +44,11 @@ ColorBarLayout layoutColorBar(const ColorScale& scale, const QString& label, con
                               const PlotStyle& style);
 void paintColorBar(QPainter& painter, const ColorScale& scale, const QString& label,
                    const ColorBarLayout& layout, const PlotStyle& style);
-/// Width that bar, ticks and label need.
-double colorBarWidth(const ColorScale& scale, const QString& label, const PlotStyle& style);
+/// Width that bar, ticks and label need, the label in so many lines.
+double colorBarWidth(const ColorScale& scale, const QString& label, const PlotStyle& style,
+                     int labelLines = 1);
+/// Lines that the label takes along a bar of this height; more than `most`: it does not fit.
+int colorBarLabelLines(const QString& label, double barHeight, const PlotStyle& style, int most);
 
 /// Round values in [low, high], about `count` of them, with their texts; a common power of ten is
 /// taken out where the numbers would be long.

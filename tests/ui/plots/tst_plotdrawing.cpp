@@ -29,6 +29,8 @@ class TestPlotDrawing : public QObject {
     void paletteContrast();
     void consistency();
     void symlogScale();
+    void logOfSignedValues();
+    void longLabelBesideTheBar();
     void margins();
     void headOrder();
 };
@@ -257,6 +259,41 @@ void TestPlotDrawing::symlogScale() {
     QVERIFY(std::is_sorted(t.values.begin(), t.values.end()));
     QVERIFY(t.texts.contains(QStringLiteral("0")) && t.texts.contains(QStringLiteral("−100")));
     QVERIFY(symlogTicks(0, 5, 0.005, 5).values.size() >= 3);
+}
+
+/// Asked for a logarithm, values of both signs keep their order and 0 its place.
+void TestPlotDrawing::logOfSignedValues() {
+    const std::vector<double> values{-100, -1, 0, 1, 10};
+    RangeOptions options;
+    options.log = true;
+    options.centred = true;
+    const ColorScale s = ColorScale::fit(ColorMap::Id::vik, {values}, options);
+    QVERIFY(!s.log);
+    QCOMPARE(s.position(0), 0.5);
+    for (std::size_t n = 1; n < values.size(); ++n) {
+        QVERIFY(s.position(values[n]) > s.position(values[n - 1]));
+    }
+    const ColorScale positive = ColorScale::fit(ColorMap::Id::viridis, {{{1.0, 10.0}}}, options);
+    QVERIFY(positive.log);
+}
+
+void TestPlotDrawing::longLabelBesideTheBar() {
+    PlotStyle style;
+    style.font.setPixelSize(10);
+    const QFontMetricsF metrics(style.font);
+    const QString label = QStringLiteral("Mean interference (behavioral, magnitude)");
+    const double width = metrics.horizontalAdvance(label);
+    QCOMPARE(colorBarLabelLines(label, width + 1, style, 3), 1);
+    QCOMPARE(colorBarLabelLines(label, 0.7 * width, style, 3), 2);
+    QCOMPARE(colorBarLabelLines(label, 0.05 * width, style, 3), 4); // no word fits
+    const ColorScale scale = ColorScale::fit(ColorMap::Id::viridis, {{{0.0, 10.0}}}, {});
+    QCOMPARE(colorBarWidth(scale, label, style, 2) - colorBarWidth(scale, label, style),
+             metrics.height());
+    const double wide = colorBarWidth(scale, label, style, 2);
+    const ColorBarLayout l =
+        layoutColorBar(scale, label, QRectF(0, 0, wide, 0.7 * width + 20), style);
+    QVERIFY(l.label.width() >= 2 * metrics.height());
+    QVERIFY(l.label.right() <= wide + 1e-6);
 }
 
 void TestPlotDrawing::margins() {
