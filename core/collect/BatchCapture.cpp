@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "collect/BatchCapture.h"
 
-#include "collect/CollectPlan.h"
+#include "collect/MemoryPlan.h"
 
 #include <algorithm>
 #include <cstring>

@@ -28,6 +28,10 @@ std::filesystem::path ownFolder() {
 /// the user has set is kept. (Where Qt has loaded OpenMP already, only the environment decides.)
 [[maybe_unused]] const int waitPolicy = ::setenv("OMP_WAIT_POLICY", "passive", 0);
 
+// A run beside its matrix products: norms, activations, rounding; reading and writing. Measured.
+constexpr double otherWork = 1.4;
+constexpr double bytesPerSecond = 1e9;
+
 const CollectLibrary& load() {
     constexpr const char* name = "libqkov_collect.so";
     // Already linked into the program (tests)?
@@ -64,7 +68,8 @@ CollectEstimate estimate(const CollectRequest& request) {
     result.memoryBytes = plan.peakBytes;
     result.diskBytes = plan.diskBytes;
     result.peakDiskBytes = 2 * plan.diskBytes;
-    result.seconds = plan.flops / std::max(1.0, library.measureRate(request));
+    result.seconds = otherWork * plan.flops / std::max(1.0, library.measureRate(request)) +
+                     (plan.weightBytes + result.peakDiskBytes) / bytesPerSecond;
     for (const PlannedTask& task : plan.tasks) {
         result.samples += static_cast<std::int64_t>(task.samples.size());
         result.longestTokens = std::max(result.longestTokens, task.longest);

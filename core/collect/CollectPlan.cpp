@@ -5,6 +5,8 @@
 #include "base/Numbers.h"
 #include "base/Threads.h"
 #include "collect/Hash.h"
+#include "collect/HeadTypes.h"
+#include "collect/MemoryPlan.h"
 #include "collect/SampleTokenizer.h"
 #include "model/ModelConfig.h"
 
@@ -28,8 +30,6 @@ constexpr std::int64_t cpuBatchTokens = 512;
 // Padding allowed in a batch: the shortest sample has at least this share of the longest's tokens.
 constexpr double shortestShare = 0.8;
 constexpr std::int64_t freePadding = 8;
-// What the allocator and the arrays between two recorded ones add.
-constexpr double memorySlack = 1.3;
 
 std::string forLayer(const std::string& pattern, std::int64_t layer) {
     const auto at = pattern.find("{l}");
@@ -125,21 +125,6 @@ int CollectPlan::operationThreads(const CollectRequest& request) const {
     return workers > 1 ? 1 : threads;
 }
 
-double activationNumbers(const DecoderSpec& s, double batch, double tokens) {
-    const auto D = static_cast<double>(s.hidden);
-    const auto H = static_cast<double>(s.heads);
-    const double q = H * static_cast<double>(s.headDim);
-    const auto qkv = static_cast<double>(s.qkvRows());
-    const double mlp = (s.mlp == MlpKind::plain ? 2 : 4) * static_cast<double>(s.mlpDim);
-    const double rotary = s.positions == PositionKind::rotary ? 4 * qkv : 0;
-    const double scores = (s.attentionSoftcap > 0 ? 5 : 3.5) * H * tokens;
-    // Kept for the backward pass, and the recorded output gradients.
-    const double perToken =
-        static_cast<double>(s.layers) * (8 * D + 3 * qkv + rotary + 3 * q + scores + mlp) +
-        static_cast<double>(s.layers) * (qkv + D);
-    return batch * tokens * perToken;
-}
-
 std::vector<std::vector<std::size_t>>
 planBatches(const std::vector<Sample>& samples,
             const std::function<bool(std::int64_t, std::int64_t)>& fits) {
@@ -170,13 +155,49 @@ planBatches(const std::vector<Sample>& samples,
 
 namespace {
 
-/// Bytes of a batch of B samples padded to T tokens.
-using BatchBytes = std::function<double(double batch, double tokens)>;
+/// A batch as stored, before it is written.
+double payloadBytes(const CollectPlan& plan, const CollectRequest& request, double batch,
+                    double tokens) {
+    const double stored = dtypeSize(request.storage);
+    return batch * stored *
+           (request.factored ? tokens * recordedNumbersPerToken(plan.parameters)
+                             : recordedWeights(plan.parameters, true));
+}
+
+/// While the dump is written: some samples of one parameter, and its Fisher.
+double writingBytes(const CollectPlan& plan, const CollectRequest& request) {
+    double largest = 0, stored = 0;
+    for (const RecordedParameter& p : plan.parameters) {
+        largest = std::max(largest, double(p.dIn) * double(p.dOut));
+        for (const PlannedTask& task : plan.tasks) {
+            // Unfinished work is mapped, and given back parameter by parameter.
+            const double numbers = request.factored ? double(task.longest) * double(p.dIn + p.dOut)
+                                                    : double(p.dIn) * double(p.dOut);
+            stored = std::max(stored, double(task.samples.size()) * numbers);
+        }
+    }
+    const bool fisher = request.structuralFisher || request.behavioralFisher;
+    const double numbers = std::max(double(numbersWrittenAtOnce), request.factored ? 0 : largest);
+    return dtypeSize(request.storage) * stored + 2 * sizeof(float) * numbers +
+           (fisher ? 3 * sizeof(double) * largest : 0);
+}
+
+/// What memory holds, beside the program.
+struct Footprint {
+    double loading = 0; ///< while the weights are read
+    double types = 0;   ///< while head types are told
+    /// Of a running batch of B samples padded to T tokens, and of its numbers as stored.
+    std::function<double(double batch, double tokens)> running, stored;
+    /// What is ready to be written waits beside what is being written.
+    double alone(double batch, double tokens) const {
+        return running(batch, tokens) + 2 * stored(batch, tokens);
+    }
+};
 
 /// Reads the task files and cuts them into batches.
 /// @param workers how many batches may run at the same time, if memory allows
 void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rules,
-               const BatchBytes& batchBytes, int workers,
+               const Footprint& footprint, int workers,
                const std::function<bool(std::int64_t, std::int64_t)>& fits) {
     if (request.maxTokens > 0 && (rules.maxTokens == 0 || request.maxTokens < rules.maxTokens)) {
         rules.maxTokens = request.maxTokens;
@@ -186,7 +207,7 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
     const double stored = dtypeSize(request.storage);
     const double perToken = recordedNumbersPerToken(plan.parameters);
     const double weights = recordedWeights(plan.parameters, true);
-    double largest = 0;
+    double largest = 0, largestStored = 0;
     for (const TaskFile& file : request.tasks) {
         PlannedTask task;
         task.name = file.name;
@@ -209,7 +230,9 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
         task.batches = planBatches(task.samples, fits);
         for (const auto& batch : task.batches) {
             const auto length = double(task.samples[batch.front()].ids.size());
-            largest = std::max(largest, batchBytes(double(batch.size()), length));
+            const auto size = double(batch.size());
+            largest = std::max(largest, footprint.running(size, length));
+            largestStored = std::max(largestStored, footprint.stored(size, length));
         }
         const auto n = double(task.samples.size());
         plan.diskBytes += request.factored ? n * double(task.longest) * perToken * stored
@@ -234,11 +257,14 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
     for (const PlannedTask& task : plan.tasks) {
         batches += task.batches.size();
     }
-    const double room = (budget - plan.weightBytes) / largest;
+    const double fixed = programBytes + plan.weightBytes;
+    const double room = (budget - fixed - 2 * largestStored) / largest;
     const double most = std::min({double(workers), double(batches), std::floor(room)});
     // Where less than half the threads would have a batch, all of them share one at a time.
     plan.workers = most >= 0.5 * double(workers) ? std::max(1, static_cast<int>(most)) : 1;
-    plan.peakBytes = plan.weightBytes + plan.workers * largest;
+    plan.peakBytes = std::max({fixed + plan.workers * largest + 2 * largestStored,
+                               programBytes + footprint.loading, programBytes + footprint.types,
+                               programBytes + writingBytes(plan, request)});
     if (plan.peakBytes > budget) {
         throw InputError("needs about " + formatBytes(plan.peakBytes) +
                              " of memory for its longest sample, the budget is " +
@@ -270,26 +296,35 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
     rules.maxTokens = plan.spec.maxPositions;
     const double number = request.computeDouble ? 8 : 4;
     plan.weightBytes = static_cast<double>(plan.checkpoint->parameterCount()) * number;
-    const double stored = dtypeSize(request.storage);
-    const double perToken = recordedNumbersPerToken(plan.parameters);
-    const double weights = recordedWeights(plan.parameters, true);
-    const BatchBytes batchBytes = [&](double batch, double tokens) {
-        // The spooled copy of one batch is written while the next one runs.
-        const double spooled = request.factored ? 2 * stored * batch * tokens * perToken
-                                                : 2 * stored * batch * weights;
-        const double logits =
-            std::min(double(logitsAtOnce(cuda)), batch * tokens * double(plan.spec.vocabulary));
-        return memorySlack * number * activationNumbers(plan.spec, batch, tokens) +
-               4 * number * logits + spooled;
-    };
-    const auto budget = static_cast<double>(request.memoryBudget);
-    const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
-    planTasks(plan, request, rules, batchBytes, cuda ? 1 : threads,
+    double largestTensor = 0;
+    for (const auto& [name, entry] : plan.checkpoint->tensors()) {
+        largestTensor = std::max(largestTensor, double(entry.bytes));
+    }
+    Footprint footprint;
+    footprint.loading = plan.weightBytes + largestTensor;
+    if (request.headTypes || request.behavioralFisher) {
+        footprint.types = plan.weightBytes + headTypeBytes(plan.spec, request, threads);
+    }
+    footprint.stored = [&](double batch, double tokens) {
+        return payloadBytes(plan, request, batch, tokens);
+    };
+    footprint.running = [&](double batch, double tokens) {
+        return batchBytes(plan.spec, request, cuda, batch, tokens,
+                          payloadBytes(plan, request, batch, tokens));
+    };
+    if (request.headTypes || request.behavioralFisher) {
+        const ProbeOptions probe;
+        plan.flops += 2 * plan.spec.macsPerToken() * double(probe.sequences * 2 * probe.half);
+    }
+    const double room = double(request.memoryBudget) - programBytes - plan.weightBytes;
+    const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
+    planTasks(plan, request, rules, footprint, cuda ? 1 : threads,
               [&](std::int64_t batch, std::int64_t tokens) {
                   const double all = double(batch) * double(tokens);
-                  return plan.weightBytes + batchBytes(double(batch), double(tokens)) <= budget &&
-                         (cuda || (2 * perLayer * all <= flopsPerPoll && all <= cpuBatchTokens));
+                  return footprint.alone(double(batch), double(tokens)) <= room &&
+                         (cuda ||
+                          (2 * perLayer * all <= flopsPerPoll && all <= double(cpuBatchTokens)));
               });
     return plan;
 }
@@ -370,9 +405,14 @@ CollectPlan planScript(const CollectRequest& request,
     const double number = request.computeDouble ? 8 : 4;
     plan.weightBytes = numbers * number;
     const double gradients = 2 * number * recordedWeights(plan.parameters, true);
-    planTasks(
-        plan, request, rules, [gradients](double, double) { return gradients; }, 1,
-        [](std::int64_t batch, std::int64_t) { return batch <= 1; });
+    Footprint footprint;
+    footprint.loading = 2 * plan.weightBytes;
+    footprint.running = [gradients](double, double) { return gradients; };
+    footprint.stored = [&](double batch, double tokens) {
+        return payloadBytes(plan, request, batch, tokens);
+    };
+    planTasks(plan, request, rules, footprint, 1,
+              [](std::int64_t batch, std::int64_t) { return batch <= 1; });
     plan.warnings.push_back("a module's own working memory is not in the estimate");
     return plan;
 }

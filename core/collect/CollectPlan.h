@@ -56,15 +56,6 @@ struct CollectPlan {
     int operationThreads(const CollectRequest& request) const;
 };
 
-/// Logits held at once, in numbers: the head's rows are worked off in chunks of this size, so that
-/// a large vocabulary costs little memory.
-constexpr std::int64_t logitsAtOnce(bool cuda) {
-    return std::int64_t(1) << (cuda ? 26 : 23);
-}
-
-/// What a batch of B samples padded to T tokens takes, in numbers of the compute type.
-double activationNumbers(const DecoderSpec& spec, double batch, double tokens);
-
 /// Groups samples by length so that `fits(batch, tokens)` holds for every group and padding is
 /// small. A group of one is always allowed. Depends on nothing but its arguments.
 std::vector<std::vector<std::size_t>>

@@ -8,10 +8,14 @@
 #include "collect/ScriptModel.h"
 #include "collect/TorchThreads.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <functional>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -198,6 +202,14 @@ dump::HeadTypes headTypes(const CollectPlan& plan, const CollectRequest& request
     return computeHeadTypes(decoder, probe, job, threads);
 }
 
+/// What the workers' pools keep for their next batch goes back to the system: the stages that
+/// follow have other threads and sizes, and would not use it.
+void releaseFreeMemory() {
+#ifdef __GLIBC__
+    ::malloc_trim(0);
+#endif
+}
+
 /// Runs what is not there yet; returns the head types if they are wanted.
 dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
                          const Destination& destination, Job& job, CollectSummary& summary) {
@@ -234,6 +246,7 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
         progress.done(left[i], job);
     });
     writer.finish();
+    releaseFreeMemory();
     RoundingLoss loss;
     for (const RoundingLoss& one : losses) {
         loss.written += one.written;
@@ -287,22 +300,32 @@ CollectPlan makePlan(const CollectRequest& request) {
 }
 
 double measureRate(const CollectRequest& request) {
-    const c10::NoGradGuard noGrad;
     const at::Device device = resolveDevice(request.device);
-    setOperationThreads(request.threads > 0 ? request.threads : defaultThreadCount());
+    const at::TensorOptions options =
+        at::TensorOptions(request.computeDouble ? at::kDouble : at::kFloat).device(device);
+    const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
+    const int workers = device.is_cuda() ? 1 : threads;
     const std::int64_t n = device.is_cuda() ? 4096 : 512;
-    const at::Tensor a = at::randn(
-        {n, n}, at::TensorOptions(request.computeDouble ? at::kDouble : at::kFloat).device(device));
-    at::Tensor c = at::matmul(a, a);
-    c.sum().item<double>();
-    const auto start = Clock::now();
-    double products = 0;
-    while (secondsSince(start) < 0.1) {
-        c = at::matmul(a, a);
-        c.sum().item<double>(); // waits for the GPU
-        ++products;
-    }
-    return products * 2 * double(n) * double(n) * double(n) / secondsSince(start);
+    setOperationThreads(device.is_cuda() ? threads : 1);
+    std::atomic<std::int64_t> products = 0;
+    const auto measure = [&](double seconds) {
+        const auto start = Clock::now();
+        parallelFor(static_cast<std::size_t>(workers), workers, [&](std::size_t, int) {
+            const c10::NoGradGuard noGrad;
+            const at::Tensor a = at::randn({n, n}, options);
+            at::Tensor c = at::empty({n, n}, options);
+            do {
+                at::mm_out(c, a, a);
+                c.select(0, 0).sum().item<double>(); // waits for the GPU
+                ++products;
+            } while (secondsSince(start) < seconds);
+        });
+        return secondsSince(start);
+    };
+    measure(0.02); // warm
+    products = 0;
+    const double seconds = measure(0.15);
+    return double(products) * 2 * double(n) * double(n) * double(n) / seconds;
 }
 
 namespace {
@@ -346,6 +369,7 @@ CollectSummary runCollect(const CollectRequest& request, Job& job) {
         }};
     try {
         const dump::HeadTypes types = runModel(plan, request, device, destination, job, summary);
+        releaseFreeMemory();
         writeDump(plan, request, spool, types, device, job, summary);
     } catch (const InputError&) {
         spool.remove(); // can't be continued as it is
@@ -383,8 +407,7 @@ std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request
         const auto base = request.out.empty() ? std::filesystem::temp_directory_path() /
                                                     ("qkov-" + std::to_string(::getpid()))
                                               : request.out;
-        spool = std::make_unique<Spool>(base, planFingerprint(request, plan),
-                                        request.resume);
+        spool = std::make_unique<Spool>(base, planFingerprint(request, plan), request.resume);
     }
     auto source = std::make_unique<CapturedGradients>(std::move(plan), request, std::move(spool));
     const Destination destination{

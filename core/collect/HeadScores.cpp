@@ -13,6 +13,7 @@ constexpr std::int64_t neighbours = 4; // pairs of each sequence for the content
 constexpr std::int64_t batchTokens = 4096;
 // What one CPU thread works on at a time. Fixed: the scores don't depend on the number of threads.
 constexpr std::int64_t partTokens = 256;
+constexpr std::int64_t numbersAtOnce = std::int64_t(1) << 18;
 
 /// Running means of one layer's heads: [H] sums in float64 and how many numbers are in them.
 struct Mean {
@@ -25,7 +26,9 @@ struct Mean {
     at::Tensor value() const { return sum / count; }
 };
 
-struct LayerScores {
+/// Of some of a layer's heads.
+struct HeadGroup {
+    std::int64_t begin = 0, end = 0;
     Mean previous, same, induction, first, content;
     std::map<std::int64_t, Mean> offsets;
 };
@@ -60,7 +63,7 @@ std::vector<Batch> batches(const Probe& probe, at::Device device) {
     return result;
 }
 
-void addLayer(LayerScores& scores, const at::Tensor& patterns, const Batch& batch) {
+void addPatterns(HeadGroup& scores, const at::Tensor& patterns, const Batch& batch) {
     const at::Tensor w = patterns.to(at::kDouble); // [B, H, T, T]
     const std::int64_t B = w.size(0), T = batch.tokens, m = T / 2;
     const auto b = static_cast<double>(B);
@@ -89,6 +92,37 @@ void addLayer(LayerScores& scores, const at::Tensor& patterns, const Batch& batc
     }
 }
 
+/// Patterns [B, H, T, T] of a layer; its heads are worked off in groups, side by side on a CPU.
+void addLayer(std::vector<HeadGroup>& groups, const at::Tensor& patterns, const Batch& batch,
+              int threads) {
+    const std::int64_t heads = patterns.size(1);
+    if (groups.empty()) {
+        const std::int64_t perHead = patterns.numel() / heads;
+        const std::int64_t size =
+            patterns.is_cuda() ? heads : std::max<std::int64_t>(1, numbersAtOnce / perHead);
+        for (std::int64_t h = 0; h < heads; h += size) {
+            groups.emplace_back();
+            groups.back().begin = h;
+            groups.back().end = std::min(heads, h + size);
+        }
+    }
+    parallelFor(groups.size(), patterns.is_cuda() ? 1 : threads, [&](std::size_t g, int) {
+        const c10::NoGradGuard noGrad;
+        addPatterns(groups[g], patterns.slice(1, groups[g].begin, groups[g].end), batch);
+    });
+}
+
+at::Tensor columns(const HeadGroup& group) {
+    at::Tensor positional = group.first.value();
+    for (const auto& [o, mean] : group.offsets) {
+        positional = at::maximum(positional, mean.value());
+    }
+    return at::stack({group.previous.value(), group.same.value(), group.induction.value(),
+                      positional, group.content.value()},
+                     1)
+        .to(at::kCPU);
+}
+
 /// Some of a batch's sequences on their way through the layers.
 struct Part {
     Decoder::Context context;
@@ -115,7 +149,7 @@ dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job
                                  const HeadTypeRules& rules) {
     const c10::NoGradGuard noGrad;
     const DecoderSpec& spec = decoder.spec();
-    std::vector<LayerScores> layers(static_cast<std::size_t>(spec.layers));
+    std::vector<std::vector<HeadGroup>> layers(static_cast<std::size_t>(spec.layers));
     const std::vector<Batch> all = batches(probe, decoder.device());
     double done = 0;
     for (const Batch& batch : all) {
@@ -135,26 +169,20 @@ dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job
             for (Part& part : parts) {
                 patterns.push_back(std::move(part.patterns));
             }
-            addLayer(layers[static_cast<std::size_t>(l)],
-                     patterns.size() == 1 ? patterns.front() : at::cat(patterns), batch);
+            addLayer(layers[static_cast<std::size_t>(l)], at::cat(patterns), batch, threads);
             job.advance(++done / static_cast<double>(spec.layers) /
                         static_cast<double>(all.size()));
         }
     }
     dump::HeadTypes result;
     result.names = headTypeNames();
-    for (const LayerScores& layer : layers) {
-        at::Tensor positional = layer.first.value();
-        for (const auto& [o, mean] : layer.offsets) {
-            positional = at::maximum(positional, mean.value());
+    for (const std::vector<HeadGroup>& layer : layers) {
+        std::vector<at::Tensor> parts;
+        for (const HeadGroup& group : layer) {
+            parts.push_back(columns(group));
         }
-        const at::Tensor columns =
-            at::stack({layer.previous.value(), layer.same.value(), layer.induction.value(),
-                       positional, layer.content.value()},
-                      1)
-                .to(at::kCPU)
-                .contiguous();
-        const auto* value = columns.data_ptr<double>();
+        const at::Tensor scoresOfHeads = at::cat(parts).contiguous();
+        const auto* value = scoresOfHeads.data_ptr<double>();
         for (std::int64_t h = 0; h < spec.heads; ++h, value += 5) {
             std::array<double, 5> scores{};
             std::copy(value, value + 5, scores.begin());

@@ -9,10 +9,11 @@ extern "C" void openblas_set_num_threads(int) __attribute__((weak));
 namespace qkov::collect {
 
 void setOperationThreads(int threads) {
-    at::set_num_threads(threads);
     if (openblas_set_num_threads) {
         openblas_set_num_threads(threads);
+        threads = 1; // of Torch's own loops: the two pools would take the cores from each other
     }
+    at::set_num_threads(threads);
 }
 
 } // namespace qkov::collect

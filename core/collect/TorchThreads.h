@@ -4,12 +4,12 @@
 
 namespace qkov::collect {
 
-/// Threads of every operation from now on, of Torch's own loops and of the BLAS behind its
-/// products.
+/// Threads of every operation from now on: of matrix products, and of Torch's own loops where both
+/// have one pool.
 ///
-/// On a CPU, batches run side by side, each on one thread: a transformer's operations are too short
-/// to be shared out one by one, and Torch's and OpenBLAS's own pools, which wait by spinning, take
-/// the cores from each other (six times the time, measured on two cores).
+/// On a CPU, batches run side by side, each on one thread, as long as memory allows: a transformer's
+/// operations are too short to be shared out one by one, and pools wait by spinning. Torch's beside
+/// OpenBLAS's took six times the time, measured on two cores.
 void setOperationThreads(int threads);
 
 } // namespace qkov::collect

@@ -3,6 +3,7 @@
 
 #include "base/Error.h"
 #include "base/Threads.h"
+#include "collect/MemoryPlan.h"
 #include "collect/TorchThreads.h"
 #include "dump/DumpWriter.h"
 #include "fisher/Accumulator.h"
@@ -19,8 +20,7 @@ struct Stored {
     PayloadLayout layout;
 };
 
-// Numbers of one parameter that are in memory at a time, and what one thread multiplies at a time.
-constexpr std::int64_t numbersAtOnce = std::int64_t(8) << 20;
+// What one thread multiplies at a time.
 constexpr std::int64_t gradientsAtOnce = std::int64_t(1) << 16;
 
 /// One sample of one parameter, as float32.
@@ -190,7 +190,7 @@ class TaskWriter {
             numbers += m_request.factored ? s.tokens * (parameter.dIn + parameter.dOut)
                                           : parameter.dIn * parameter.dOut;
             some.push_back(std::move(s));
-            if (numbers >= numbersAtOnce) {
+            if (numbers >= numbersWrittenAtOnce) {
                 flush();
             }
         });

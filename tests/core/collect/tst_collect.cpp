@@ -1,126 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // From a model directory and task files to a dump, through libqkov_core and the library it loads.
-#include "base/Error.h"
 #include "collect/Capture.h"
-#include "core/collect/H5Read.h"
+#include "core/collect/CollectFixture.h"
 #include "dump/DumpReader.h"
 #include "engine/Compute.h"
 #include "fisher/Accumulator.h"
 #include "model/Checkpoint.h"
 
-#include <QProcess>
-#include <QTemporaryDir>
 #include <QtTest>
 
-#include <cmath>
-#include <csignal>
 #include <fstream>
-#include <random>
 
 using namespace qkov;
-using namespace qkov::collect;
-using qkov::test::H5Array;
-using qkov::test::H5Read;
-
-namespace {
-
-const std::filesystem::path data = std::filesystem::path(QKOV_TEST_DATA) / "collect";
-constexpr double goldenTolerance = 1e-5; // float32 passes against float64 autograd
-constexpr double storedTolerance = 1e-6; // Fisher on disk is float32
-constexpr double halfTolerance = 2e-3;   // float16 factors
-
-CollectRequest request(const std::string& model, const std::filesystem::path& out) {
-    CollectRequest r;
-    r.model = data / model;
-    r.tasks = {{"a", data / model / "samples.jsonl"}};
-    r.out = out;
-    r.storage = DType::f32;
-    r.device = "cpu";
-    r.threads = 1;
-    return r;
-}
-
-CollectSummary run(const CollectRequest& r) {
-    Job job;
-    return collect::collect(r, job);
-}
-
-/// Gradients of a parameter rebuilt from the dump's factors, or as stored dense: [n, d0 · d1].
-std::vector<std::vector<double>> gradients(const H5Read& dump, const std::string& name,
-                                           bool inOut) {
-    std::vector<std::vector<double>> result;
-    const std::string dense = "tasks/a/gradients/" + name;
-    if (dump.has(dense)) {
-        const H5Array g = dump.numbers(dense);
-        const std::size_t size = g.values.size() / g.shape[0];
-        for (std::size_t i = 0; i < g.shape[0]; ++i) {
-            result.emplace_back(g.values.begin() + std::ptrdiff_t(i * size),
-                                g.values.begin() + std::ptrdiff_t((i + 1) * size));
-        }
-        return result;
-    }
-    const H5Array x = dump.numbers("tasks/a/factors/" + name + "/input");
-    const H5Array g = dump.numbers("tasks/a/factors/" + name + "/grad_output");
-    const H5Array length = dump.numbers("tasks/a/factors/" + name + "/length");
-    const std::size_t T = x.shape[1], in = x.shape[2], out = g.shape[2];
-    for (std::size_t i = 0; i < x.shape[0]; ++i) {
-        std::vector<double> dense_(in * out, 0.0);
-        for (std::size_t t = 0; t < std::size_t(length.values[i]); ++t) {
-            for (std::size_t o = 0; o < out; ++o) {
-                for (std::size_t k = 0; k < in; ++k) {
-                    dense_[inOut ? k * out + o : o * in + k] +=
-                        g.values[(i * T + t) * out + o] * x.values[(i * T + t) * in + k];
-                }
-            }
-        }
-        result.push_back(std::move(dense_));
-    }
-    return result;
-}
-
-double worst(const std::vector<double>& value, const std::vector<double>& reference) {
-    double largest = 0, difference = value.size() == reference.size() ? 0 : INFINITY;
-    for (std::size_t k = 0; k < std::min(value.size(), reference.size()); ++k) {
-        largest = std::max(largest, std::abs(reference[k]));
-        difference = std::max(difference, std::abs(value[k] - reference[k]));
-    }
-    return largest > 0 ? difference / largest : difference;
-}
-
-template <class Body>
-QString messageOf(Body&& body) {
-    try {
-        body();
-    } catch (const InputError& e) {
-        return QString::fromUtf8(e.what());
-    }
-    return QStringLiteral("nothing was wrong");
-}
-
-QStringList filesIn(const QTemporaryDir& folder) {
-    return QDir(folder.path()).entryList(QDir::AllEntries | QDir::NoDotAndDotDot | QDir::Hidden);
-}
-
-/// What a child process does: collects, and kills itself at the `killAt`-th report of progress.
-int childMain(char** argv) {
-    CollectRequest r = request("llama_scaled", argv[2]);
-    r.resume = true;
-    r.memoryBudget = std::stoll(argv[4]);
-    const int killAt = std::atoi(argv[3]);
-    int reports = 0;
-    Job job(
-        {},
-        [&](const Progress&) {
-            if (++reports == killAt) {
-                std::raise(SIGKILL);
-            }
-        },
-        std::chrono::milliseconds(0));
-    collect::collect(r, job);
-    return 0;
-}
-
-} // namespace
+using namespace qkov::test;
 
 class TestCollect : public QObject {
     Q_OBJECT
@@ -132,15 +24,6 @@ class TestCollect : public QObject {
     void estimators();
     void behavioralFisherPoolsTypes();
     void demoHasAnInductionHead();
-    void samplesAreKept();
-    void longSamplesAreCut();
-    void badSamples_data();
-    void badSamples();
-    void badRequests();
-    void cancelLeavesNoDump();
-    void killedAndResumed();
-    void anotherRequestIsNotResumed();
-    void estimateCountsWhatIsWritten();
     void torchScriptModules();
     void badTorchScriptModules();
     void capturedScoresEqualTheDumps_data();
@@ -343,207 +226,6 @@ void TestCollect::demoHasAnInductionHead() {
     QVERIFY(std::count(types.values.begin(), types.values.end(), 2.0) > 0);
 }
 
-void TestCollect::samplesAreKept() {
-    QTemporaryDir folder;
-    const CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    run(r);
-    const H5Read dump(r.out);
-    QCOMPARE(dump.strings("tasks/a/samples/id"),
-             (std::vector<std::string>{"s0", "s1", "s2", "s3"}));
-    QCOMPARE(dump.strings("tasks/a/samples/text")[3], std::string("sample 3"));
-    QCOMPARE(dump.strings("tasks/a/samples/group"), (std::vector<std::string>{"a", "b", "a", "b"}));
-    // 7, 13, 2 and 9 tokens; of s1 4 at the start and 1 hole are not predicted, of s3 3 and 1.
-    QCOMPARE(dump.numbers("tasks/a/samples/n_tokens").values, (std::vector<double>{6, 8, 1, 5}));
-}
-
-void TestCollect::longSamplesAreCut() {
-    QTemporaryDir folder;
-    CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    r.maxTokens = 6;
-    const CollectSummary summary = run(r);
-    QCOMPARE(summary.tasks[0].truncated, std::int64_t(3));
-    QVERIFY(summary.warnings.at(0).find("3 of 4 samples were cut to 6 tokens") !=
-            std::string::npos);
-    const H5Read dump(r.out);
-    QCOMPARE(dump.numbers("tasks/a/factors/transformer.h.0.attn.c_attn.weight/length").values,
-             (std::vector<double>{6, 6, 2, 6}));
-}
-
-void TestCollect::badSamples_data() {
-    QTest::addColumn<QByteArray>("lines");
-    QTest::addColumn<QStringList>("said");
-    const QByteArray good = R"({"id": "x", "input_ids": [1, 2, 3]})"
-                            "\n";
-    QTest::newRow("broken JSON") << good + "\n{\"id\": \"y\", \"input_ids\": [1, 2\n"
-                                 << QStringList{"line 3", "not valid JSON"};
-    QTest::newRow("not an object") << QByteArray("[1, 2]\n") << QStringList{"line 1", "object"};
-    QTest::newRow("id twice") << good + good << QStringList{"line 2", "\"x\"", "line 1"};
-    QTest::newRow("no tokens") << good + R"({"id": 1, "input_ids": []})"
-                               << QStringList{"line 2", "input_ids is empty"};
-    QTest::newRow("outside the vocabulary")
-        << QByteArray(R"({"id": 1, "input_ids": [1, 50]})")
-        << QStringList{"line 1", "input_ids[1] is 50", "50 tokens"};
-    QTest::newRow("negative") << QByteArray(R"({"id": 1, "input_ids": [1, -1]})")
-                              << QStringList{"line 1", "input_ids[1] is -1"};
-    QTest::newRow("not an integer") << QByteArray(R"({"id": 1, "input_ids": [1, 1.5]})")
-                                    << QStringList{"line 1", "input_ids[1] is 1.5"};
-    QTest::newRow("huge") << QByteArray(R"({"id": 1, "input_ids": [1, 99999999999999999999]})")
-                          << QStringList{"line 1", "input_ids[1]"};
-    QTest::newRow("huge unsigned")
-        << QByteArray(R"({"id": 1, "input_ids": [1, 18446744073709551615]})")
-        << QStringList{"line 1", "input_ids[1]"};
-    QTest::newRow("labels") << QByteArray(R"({"id": 1, "input_ids": [1, 2], "labels": [1]})")
-                            << QStringList{"line 1", "1 labels for 2 tokens"};
-    QTest::newRow("label outside")
-        << QByteArray(R"({"id": 1, "input_ids": [1, 2], "labels": [1, -1]})")
-        << QStringList{"line 1", "labels[1] is -1", "-100"};
-    QTest::newRow("one token") << QByteArray(R"({"id": 1, "input_ids": [1]})")
-                               << QStringList{"line 1", "no token to predict"};
-    QTest::newRow("nothing predicted")
-        << QByteArray(R"({"id": 1, "input_ids": [1, 2], "labels": [2, -100]})")
-        << QStringList{"line 1", "no token to predict"};
-    QTest::newRow("neither text nor ids")
-        << QByteArray(R"({"id": 1})") << QStringList{"line 1", "text"};
-    QTest::newRow("empty") << QByteArray("\n") << QStringList{"no samples"};
-}
-
-void TestCollect::badSamples() {
-    QFETCH(QByteArray, lines);
-    QFETCH(QStringList, said);
-    QTemporaryDir folder;
-    QFile file(folder.filePath("t.jsonl"));
-    QVERIFY(file.open(QIODevice::WriteOnly));
-    file.write(lines);
-    file.close();
-    CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    r.tasks[0].file = folder.filePath("t.jsonl").toStdString();
-    const QString message = messageOf([&] { run(r); });
-    for (const QString& part : said + QStringList{"t.jsonl"}) {
-        QVERIFY2(message.contains(part), qPrintable(message));
-    }
-    QVERIFY(!message.contains('\n'));
-    QCOMPARE(filesIn(folder), QStringList("t.jsonl"));
-}
-
-void TestCollect::badRequests() {
-    QTemporaryDir folder;
-    CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    r.memoryBudget = 1000;
-    QVERIFY(messageOf([&] { run(r); }).contains("--memory-budget"));
-    r = request("gpt2_plain", "/proc/nowhere/d.h5");
-    QVERIFY(messageOf([&] { run(r); }).contains("/proc/nowhere"));
-    r = request("gpt2_plain", folder.path().toStdString());
-    QVERIFY(messageOf([&] { run(r); }).contains("folder"));
-    r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    r.tasks.push_back(r.tasks[0]);
-    QVERIFY_EXCEPTION_THROWN(run(r), UsageError);
-    r.tasks = {};
-    QVERIFY_EXCEPTION_THROWN(run(r), UsageError);
-    r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    r.device = "cuda:99";
-    QVERIFY_EXCEPTION_THROWN(run(r), UsageError);
-    QCOMPARE(filesIn(folder), QStringList());
-}
-
-void TestCollect::cancelLeavesNoDump() {
-    QTemporaryDir folder;
-    const CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    for (const char* at : {"Reading", "Loading", "Collecting", "Writing"}) {
-        const CancelToken token;
-        Job job(
-            token,
-            [&](const Progress& p) {
-                if (p.stage.starts_with(at)) {
-                    token.cancel();
-                }
-            },
-            std::chrono::milliseconds(0));
-        QVERIFY_EXCEPTION_THROWN(collect::collect(r, job), Cancelled);
-        QVERIFY(!QFile::exists(folder.filePath("d.h5")));
-    }
-    run(r);
-    QCOMPARE(filesIn(folder), QStringList("d.h5"));
-}
-
-void TestCollect::killedAndResumed() {
-    QTemporaryDir folder;
-    CollectRequest r = request("llama_scaled", folder.filePath("whole.h5").toStdString());
-    // So little that every sample is a batch of its own.
-    const CollectEstimate full = estimate(r);
-    r.memoryBudget = std::int64_t(full.memoryBytes);
-    run(r);
-    const auto whole = H5Read(r.out).everything();
-    QVERIFY(whole.size() > 20);
-
-    const QString out = folder.filePath("resumed.h5");
-    const auto collectInChild = [&](int killAt) {
-        QProcess child;
-        child.start(QCoreApplication::applicationFilePath(),
-                    {"collect", out, QString::number(killAt), QString::number(r.memoryBudget)});
-        return child.waitForFinished(60000) && child.exitStatus() == QProcess::NormalExit;
-    };
-    // A whole run reports its progress about 70 times, a continued one less often.
-    std::mt19937 random(20);
-    constexpr int kills = 10;
-    int killed = 0;
-    for (int attempt = 0; killed < kills && attempt < 3 * kills; ++attempt) {
-        if (collectInChild(1 + int(random() % 70))) {
-            QVERIFY(QFile::remove(out)); // got through: once more from the start
-        } else {
-            ++killed;
-            if (QFile::exists(out)) {
-                QFile::remove(out); // killed behind its last step
-            }
-        }
-    }
-    QCOMPARE(killed, kills);
-    QVERIFY(collectInChild(0));
-    const auto resumed = H5Read(out.toStdString()).everything();
-    QCOMPARE(resumed.size(), whole.size());
-    for (const auto& [name, bytes] : whole) {
-        QVERIFY2(resumed.at(name) == bytes, name.c_str());
-    }
-    QVERIFY(!QFile::exists(out + ".partial"));
-}
-
-void TestCollect::anotherRequestIsNotResumed() {
-    QTemporaryDir folder;
-    CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    const CancelToken token;
-    Job job(
-        token,
-        [&](const Progress& p) {
-            if (p.stage.starts_with("Writing")) {
-                token.cancel();
-            }
-        },
-        std::chrono::milliseconds(0));
-    QVERIFY_EXCEPTION_THROWN(collect::collect(r, job), Cancelled);
-    QVERIFY(QFile::exists(folder.filePath("d.h5.partial")));
-    r.resume = true;
-    r.loss = LossReduction::sum;
-    const QString message = messageOf([&] { run(r); });
-    QVERIFY2(message.contains("another model, task files or options"), qPrintable(message));
-    r.loss = LossReduction::mean;
-    const CollectSummary summary = run(r);
-    QVERIFY(summary.warnings.at(0).find("4 of 4 samples were already collected") !=
-            std::string::npos);
-    QCOMPARE(filesIn(folder), QStringList("d.h5"));
-}
-
-void TestCollect::estimateCountsWhatIsWritten() {
-    QTemporaryDir folder;
-    const CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    const CollectEstimate e = estimate(r);
-    QCOMPARE(filesIn(folder), QStringList());
-    QCOMPARE(e.samples, std::int64_t(4));
-    QCOMPARE(e.longestTokens, std::int64_t(13));
-    QVERIFY(e.seconds > 0 && e.memoryBytes > 0);
-    const auto bytes = double(run(r).diskBytes);
-    QVERIFY2(e.diskBytes < bytes && bytes < 2 * e.diskBytes + 100e3,
-             qPrintable(QStringLiteral("%1 %2").arg(e.diskBytes).arg(bytes)));
-}
-
 void TestCollect::torchScriptModules() {
     QTemporaryDir folder;
     CollectRequest r = request("torchscript", folder.filePath("d.h5").toStdString());
@@ -652,12 +334,5 @@ void TestCollect::capturedScoresEqualTheDumps() {
     QCOMPARE(filesIn(folder), QStringList("d.h5"));
 }
 
-int main(int argc, char** argv) {
-    if (argc == 5 && std::string(argv[1]) == "collect") {
-        return childMain(argv);
-    }
-    QCoreApplication app(argc, argv);
-    TestCollect test;
-    return QTest::qExec(&test, argc, argv);
-}
+QTEST_GUILESS_MAIN(TestCollect)
 #include "tst_collect.moc"
