@@ -80,10 +80,9 @@ void exportCellsCsv(const Scores& scores, const std::filesystem::path& file, Job
                                  reducePairs(pairs, Reduction::median),
                                  reducePairs(pairs, Reduction::percentile95)};
                 }
-                const bool kv = block == Block::K || block == Block::V;
                 std::string line;
                 appendCell(line, h, block, l, c);
-                line += ',' + std::to_string(kv ? h.model.kvHead(h.heads[c]) : h.heads[c]) + ',' +
+                line += ',' + std::to_string(h.model.kvHead(h.heads[c])) + ',' +
                         quoted(typeName(h, l, c)) + ',';
                 appendNumber(line, computed ? scores.mean(block, l, c) : nan);
                 for (const double v : shared[h.representative(block, c)]) {

@@ -13,6 +13,7 @@ class TestCliFigure : public QObject {
     void everyKind_data();
     void everyKind();
     void besideTheFigure();
+    void captionWarns();
     void refusals();
 
   private:
@@ -80,6 +81,24 @@ void TestCliFigure::besideTheFigure() {
     const QByteArray text = one.readAll();
     QVERIFY(text.contains("Arithmetic against code"));
     QCOMPARE(two.readAll(), text);
+}
+
+/// A structural map under task A's own Fisher is nearly a picture of B: its caption says so.
+void TestCliFigure::captionWarns() {
+    QCOMPARE(run({QStringLiteral("compute"), path("demo.dump"), QStringLiteral("--task-a"),
+                  QStringLiteral("arithmetic"), QStringLiteral("--task-b"), QStringLiteral("code"),
+                  QStringLiteral("--mode"), QStringLiteral("structural"),
+                  QStringLiteral("--fisher-task"), QStringLiteral("a"), QStringLiteral("--out"),
+                  path("own.results")})
+                 .code,
+             0);
+    const auto caption = [&](const char* results) {
+        const Outcome o = run({QStringLiteral("figure"), path(results), QStringLiteral("--out"),
+                               path("caption.svg"), QStringLiteral("--json"), QStringLiteral("-")});
+        return o.json()["caption"].get<std::string>();
+    };
+    QVERIFY(caption("own.results").find("hardly depends on A") != std::string::npos);
+    QVERIFY(caption("demo.results").find("hardly depends on A") == std::string::npos);
 }
 
 void TestCliFigure::refusals() {

@@ -85,6 +85,11 @@ QString conditions(const engine::ScoreHeader& h) {
         }
     }
     text += u'.';
+    if (h.request.variant == engine::Variant::magnitude &&
+        h.request.mode == engine::Mode::structural &&
+        h.request.fisherTask == engine::FisherTask::a) {
+        text += tr(" With task A's own Fisher such a map hardly depends on A.");
+    }
     if (!h.model.name.empty()) {
         text = tr("Model: %1. ").arg(q(h.model.name)) + text;
     }

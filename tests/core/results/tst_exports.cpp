@@ -123,7 +123,7 @@ void TestExports::cells() {
                 QCOMPARE(rows[r][0], std::string(1, blockName(b)));
                 QCOMPARE(std::stoi(rows[r][1]), h.layers[l]);
                 QCOMPARE(std::stoi(rows[r][2]), h.heads[c]);
-                QCOMPARE(std::stoi(rows[r][3]), b == Block::K ? h.heads[c] / 3 : h.heads[c]);
+                QCOMPARE(std::stoi(rows[r][3]), h.heads[c] / 3);
                 QCOMPARE(rows[r][4], h.heads[c] % 2 ? std::string("induction") : "mixed");
                 QVERIFY(same(std::stod(rows[r][5]), s->mean(b, l, c)));
                 QVERIFY(same(std::stod(rows[r][8]), p95[l * h.heads.size() + c]));
