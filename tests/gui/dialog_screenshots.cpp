@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Pictures of every dialog and its states, to be looked at:
-//   QT_QPA_PLATFORM=offscreen dialog_screenshots FOLDER [light|dark] [layout|import]
+//   QT_QPA_PLATFORM=offscreen dialog_screenshots FOLDER [light|dark] [layout|collect|import]
 // QT_SCALE_FACTOR=2 gives 200%.
 #include "core/dump/StoreFixture.h"
 #include "dump/Contents.h"
+#include "pages/CollectDialog.h"
 #include "pages/dialogs/ImportDialog.h"
 #include "pages/layout/LayoutDialog.h"
 #include "pages/window/MainWindow.h"
@@ -12,6 +13,7 @@
 
 #include <QApplication>
 #include <QDir>
+#include <QFile>
 #include <QLineEdit>
 #include <QSettings>
 #include <QStandardPaths>
@@ -95,6 +97,28 @@ void importDialog(const QTemporaryDir& dir) {
     shoot(&dialog, "import-wrong");
 }
 
+void collectDialog(const QTemporaryDir& dir) {
+    CollectDialog dialog(QStringLiteral(QKOV_RESOURCES "/demo"));
+    dialog.setOutput(dir.filePath(QStringLiteral("demo-gradients.h5")));
+    dialog.show();
+    shoot(&dialog, "collect-reading");
+    waitFor([&] { return !dialog.estimating(); });
+    shoot(&dialog, "collect");
+    dialog.setOutput(QStringLiteral("/nowhere/demo.h5"));
+    shoot(&dialog, "collect-wrong");
+    dialog.close();
+    const QString folderOfModule = dir.filePath(QStringLiteral("module"));
+    test::writeUnknownModel(folderOfModule);
+    QFile::copy(QStringLiteral(QKOV_TEST_DATA "/collect/torchscript/model.pt"),
+                folderOfModule + QStringLiteral("/model.pt"));
+    QFile::copy(QStringLiteral(QKOV_TEST_DATA "/collect/torchscript/samples.jsonl"),
+                folderOfModule + QStringLiteral("/samples.jsonl"));
+    CollectDialog module(folderOfModule);
+    module.show();
+    waitFor([&] { return !module.estimating(); });
+    shoot(&module, "collect-module");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -111,6 +135,9 @@ int main(int argc, char** argv) {
     const QString which = QApplication::arguments().value(3);
     if (which.isEmpty() || which == QLatin1String("layout")) {
         layoutDialog(dir);
+    }
+    if (which.isEmpty() || which == QLatin1String("collect")) {
+        collectDialog(dir);
     }
     if (which.isEmpty() || which == QLatin1String("import")) {
         importDialog(dir);

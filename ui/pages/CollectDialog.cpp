@@ -2,53 +2,83 @@
 #include "pages/CollectDialog.h"
 
 #include "base/Numbers.h"
+#include "collect/DecoderSpec.h"
+#include "document/LayoutStore.h"
 #include "document/Message.h"
 #include "document/Words.h"
 #include "jobs/JobRunner.h"
+#include "model/Checkpoint.h"
+#include "pages/dialogs/CollectOptionsForm.h"
+#include "pages/dialogs/DialogSize.h"
+#include "pages/dialogs/OutputFile.h"
+#include "pages/dialogs/PathField.h"
+#include "widgets/StatusLine.h"
 #include "widgets/Theme.h"
 
 #include <QCheckBox>
 #include <QComboBox>
+#include <QCryptographicHash>
 #include <QDialogButtonBox>
 #include <QDir>
-#include <QDoubleSpinBox>
-#include <QFileDialog>
 #include <QFileInfo>
 #include <QFormLayout>
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
-#include <QSpinBox>
+#include <QRegularExpression>
+#include <QSettings>
 #include <QTimer>
 #include <QToolButton>
 #include <QVBoxLayout>
 
+#include <algorithm>
 #include <set>
 
 namespace qkov::ui {
 
 namespace {
+
 std::filesystem::path toPath(const QString& text) {
     return std::filesystem::path(text.toStdU16String());
 }
+
+/// Whether the program itself can run a model of this kind.
+bool runsItself(const QString& folder) {
+    QFile config(folder + QStringLiteral("/config.json"));
+    if (!config.open(QIODevice::ReadOnly) || config.size() > (64 << 20)) {
+        return true; // the estimate will say what is wrong
+    }
+    const auto type = QJsonDocument::fromJson(config.readAll())
+                          .object()
+                          .value(QStringLiteral("model_type"))
+                          .toString()
+                          .toStdString();
+    const auto known = collect::collectableArchitectures();
+    return std::find(known.begin(), known.end(), type) != known.end();
+}
+
 } // namespace
 
 struct CollectDialog::TaskRow {
     QWidget* widget = nullptr;
     QLineEdit* name = nullptr;
-    QLineEdit* file = nullptr;
+    PathField* file = nullptr;
 };
 
 CollectDialog::CollectDialog(const QString& model, QWidget* parent)
     : QDialog(parent)
     , m_model(model)
-    , m_output(new QLineEdit(this))
-    , m_estimate(new QLabel(this))
+    , m_folder(QDir(QFileInfo(model).isDir() ? model : QFileInfo(model).path()).absolutePath())
+    , m_options(new CollectOptionsForm(this))
+    , m_estimate(new StatusLine(this))
+    , m_run(new QPushButton(tr("Collect"), this))
     , m_timer(new QTimer(this))
     , m_runner(new JobRunner(this)) {
     setWindowTitle(tr("Collect gradients"));
     setObjectName(QStringLiteral("collectDialog"));
-    setMinimumWidth(620);
+    setMinimumWidth(640);
 
     auto* column = new QVBoxLayout(this);
     column->setContentsMargins(20, 16, 20, 16);
@@ -62,152 +92,105 @@ CollectDialog::CollectDialog(const QString& model, QWidget* parent)
     intro->setWordWrap(true);
     setMuted(intro);
     column->addWidget(intro);
-    auto* tasksTitle = new QLabel(tr("Tasks"), this);
-    setTextSize(tasksTitle, TextSize::body, true);
-    column->addWidget(tasksTitle);
-    m_tasks = new QVBoxLayout;
-    m_tasks->setSpacing(6);
-    column->addLayout(m_tasks);
-    auto* add = new QPushButton(tr("Add a task"), this);
-    add->setProperty("link", true);
-    add->setObjectName(QStringLiteral("addTask"));
-    add->setAutoDefault(false);
-    connect(add, &QPushButton::clicked, this, [this] { addTask({}, {}); });
-    column->addWidget(add, 0, Qt::AlignLeft);
-
-    auto* form = new QFormLayout;
-    form->setHorizontalSpacing(16);
-    form->setVerticalSpacing(8);
-    form->setFieldGrowthPolicy(QFormLayout::AllNonFixedFieldsGrow);
-    auto* out = new QHBoxLayout;
-    nameWidget(m_output, "collectOutput", tr("Where the dump is written"));
-    auto* browse = new QPushButton(tr("Browse…"), this);
-    browse->setAutoDefault(false);
-    out->addWidget(m_output, 1);
-    out->addWidget(browse);
-    connect(browse, &QPushButton::clicked, this, [this] {
-        const auto f = QFileDialog::getSaveFileName(this, tr("Write the dump to"), m_output->text(),
-                                                    tr("Dumps (*.h5)"));
-        if (!f.isEmpty()) {
-            setOutput(f);
-        }
-    });
-    form->addRow(tr("Write to"), out);
-    buildOptions(form);
-    column->addLayout(form);
-
+    buildTasks(column);
+    buildFiles();
+    column->addWidget(m_options);
     m_estimate->setObjectName(QStringLiteral("collectEstimate"));
-    m_estimate->setWordWrap(true);
-    m_estimate->setMinimumHeight(2 * m_estimate->fontMetrics().height() + 4);
-    m_estimate->setAlignment(Qt::AlignLeft | Qt::AlignTop);
+    m_estimate->reserveLines(2);
     column->addWidget(m_estimate);
+    column->addStretch(1);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
-    m_run = new QPushButton(tr("Collect"), this);
-    m_run->setObjectName(QStringLiteral("collectRun"));
+    nameWidget(m_run, "collectRun", tr("Collect"));
     m_run->setProperty("primary", true);
     buttons->addButton(m_run, QDialogButtonBox::AcceptRole);
     m_run->setDefault(true);
     connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
+    connect(this, &QDialog::accepted, this, &CollectDialog::remember);
     column->addWidget(buttons);
 
     m_timer->setSingleShot(true);
     m_timer->setInterval(300);
     connect(m_timer, &QTimer::timeout, this, &CollectDialog::estimate);
-    connect(m_output, &QLineEdit::textChanged, this, &CollectDialog::changed);
-    connect(m_runner, &JobRunner::failed, this, [this](std::exception_ptr e) {
-        const Message m = Message::of(std::move(e));
-        QStringList parts{m.what};
-        for (const QString& p : {m.where, m.advice}) {
-            if (!p.isEmpty()) {
-                parts << p;
-            }
-        }
-        m_estimate->setText(parts.join(QStringLiteral(" · ")));
-        m_run->setEnabled(false);
-    });
-
-    const QDir folder(QFileInfo(model).isDir() ? model : QFileInfo(model).path());
-    const auto files = folder.entryInfoList({QStringLiteral("*.jsonl")}, QDir::Files, QDir::Name);
-    for (const QFileInfo& f : files) {
-        addTask(f.completeBaseName(), f.filePath());
-    }
-    while (m_rows.size() < 2) {
-        addTask({}, {});
-    }
-    const QFileInfo here(folder.path());
-    setOutput((here.isWritable() ? folder.path() : QDir::homePath()) + QLatin1Char('/') +
-              folder.dirName() + QStringLiteral("-gradients.h5"));
+    connect(m_options, &CollectOptionsForm::changed, this, &CollectDialog::changed);
+    connect(m_runner, &JobRunner::failed, this, &CollectDialog::showFailure);
+    m_options->restore();
+    restore();
+    m_options->setScript(runsScript());
+    m_ready = true;
+    changed();
+    m_rows.front()->name->setFocus();
 }
 
 CollectDialog::~CollectDialog() = default;
 
-void CollectDialog::buildOptions(QFormLayout* form) {
-    const auto combo = [&](const QString& label, const char* name, const QStringList& items,
-                           const QString& hint) {
-        auto* c = new QComboBox(this);
-        c->addItems(items);
-        c->setToolTip(hint);
-        nameWidget(c, name, label, hint);
-        connect(c, &QComboBox::currentIndexChanged, this, &CollectDialog::changed);
-        form->addRow(label, c);
-        return c;
-    };
-    m_storage = combo(tr("Store"), "collectStorage",
-                      {tr("Factors (exact, small)"), tr("Whole gradients (read by every tool)")},
-                      tr("Factors keep each layer's inputs and output gradients; the gradient is "
-                         "rebuilt from them exactly"));
-    m_dtype = combo(tr("Numbers stored as"), "collectDtype",
-                    {tr("16-bit floats"), tr("32-bit floats")}, tr("16 bits halve the file"));
-    m_loss = combo(tr("Loss of a sample"), "collectLoss",
-                   {tr("Mean over its predicted tokens"), tr("Sum over its predicted tokens")},
-                   tr("With a mean, long samples count no more than short ones"));
-    const auto spin = [&](const QString& label, const char* name, const QString& none,
-                          const QString& hint) {
-        auto* s = new QSpinBox(this);
-        s->setRange(0, 10'000'000);
-        s->setSpecialValueText(none);
-        s->setButtonSymbols(QAbstractSpinBox::NoButtons);
-        s->setToolTip(hint);
-        nameWidget(s, name, label, hint);
-        connect(s, &QSpinBox::valueChanged, this, &CollectDialog::changed);
-        form->addRow(label, s);
-        return s;
-    };
-    m_maxSamples = spin(tr("Samples per task"), "collectMaxSamples", tr("All"),
-                        tr("The first ones of each file"));
-    m_maxTokens =
-        spin(tr("Tokens per sample"), "collectMaxTokens", tr("As many as the model takes"),
-             tr("Longer samples are cut, and their number is reported"));
-    m_fisher = new QCheckBox(tr("Store the Fisher of each task, decay"), this);
-    m_fisher->setChecked(true);
-    m_decay = new QDoubleSpinBox(this);
-    nameWidget(m_fisher, "collectFisher", tr("Store the Fisher of each task"));
-    nameWidget(m_decay, "collectDecay", tr("Decay of the moving average"));
-    m_decay->setButtonSymbols(QAbstractSpinBox::NoButtons);
-    m_decay->setFixedWidth(80);
-    m_decay->setDecimals(4);
-    m_decay->setRange(0, 0.9999);
-    m_decay->setSingleStep(0.01);
-    m_decay->setValue(0.99);
-    auto* fisher = new QHBoxLayout;
-    fisher->addWidget(m_fisher);
-    fisher->addWidget(m_decay);
-    fisher->addStretch(1);
-    connect(m_fisher, &QCheckBox::toggled, m_decay, &QWidget::setEnabled);
-    connect(m_fisher, &QCheckBox::toggled, this, &CollectDialog::changed);
-    form->addRow(tr("Fisher"), fisher);
-    m_types = new QCheckBox(tr("Find each head's type (behavioral and hybrid need it)"), this);
-    m_types->setChecked(true);
-    nameWidget(m_types, "collectTypes", tr("Find each head's type"));
-    connect(m_types, &QCheckBox::toggled, this, &CollectDialog::changed);
-    form->addRow(tr("Head types"), m_types);
-    m_double = new QCheckBox(tr("Compute in 64 bits (slower, for checks)"), this);
-    nameWidget(m_double, "collectDouble", tr("Compute in 64 bits"));
-    connect(m_double, &QCheckBox::toggled, this, &CollectDialog::changed);
-    form->addRow(tr("Precision"), m_double);
-    m_device = combo(tr("Device"), "collectDevice", {tr("Automatic"), tr("CPU"), tr("CUDA")},
-                     tr("Automatic takes a GPU when there is one"));
+void CollectDialog::showEvent(QShowEvent* event) {
+    QDialog::showEvent(event);
+    QMetaObject::invokeMethod(
+        this, [this] { growToContents(this); }, Qt::QueuedConnection);
+}
+
+void CollectDialog::buildTasks(QVBoxLayout* column) {
+    auto* title = new QLabel(tr("Tasks"), this);
+    setTextSize(title, TextSize::body, true);
+    column->addWidget(title);
+    m_tasks = new QVBoxLayout;
+    m_tasks->setSpacing(6);
+    column->addLayout(m_tasks);
+    auto* add = new QPushButton(tr("&Add a task"), this);
+    add->setProperty("link", true);
+    nameWidget(add, "addTask", tr("Add a task"));
+    add->setAutoDefault(false);
+    connect(add, &QPushButton::clicked, this, [this] {
+        addTask({}, {});
+        m_rows.back()->name->setFocus();
+    });
+    column->addWidget(add, 0, Qt::AlignLeft);
+}
+
+void CollectDialog::buildFiles() {
+    QFormLayout* form = m_options->form();
+    m_output =
+        new PathField(PathField::Kind::saveFile, "collectOutput", tr("Where the dump is written"),
+                      tr("Write the dump to"), tr("Dumps (*.h5)"), this);
+    form->insertRow(0, tr("&Write to"), m_output);
+    m_resume = new QCheckBox(tr("Go on where the interrupted run stopped"), this);
+    nameWidget(m_resume, "collectResume", tr("Go on where the interrupted run stopped"));
+    m_resume->setChecked(true);
+    form->insertRow(1, QString(), m_resume);
+    m_layout = new PathField(PathField::Kind::openFile, "collectLayout", tr("Layout file"),
+                             tr("The layout file of an unknown architecture"),
+                             tr("Layout files (*.json);;All files (*)"), this);
+    m_layout->edit()->setPlaceholderText(tr("Only for an unknown architecture"));
+    m_layout->setStart(m_folder);
+    m_layout->setPath(layouts::fileFor(m_model));
+    form->insertRow(2, tr("&Layout file"), m_layout);
+    m_runs = new QComboBox(this);
+    nameWidget(m_runs, "collectRuns", tr("What is run"));
+    m_runs->addItem(tr("The checkpoint"));
+    if (!scriptFile().isEmpty()) {
+        m_runs->addItem(tr("The TorchScript module %1").arg(QFileInfo(scriptFile()).fileName()));
+        m_runs->setCurrentIndex(runsItself(m_folder) ? 0 : 1);
+        form->insertRow(3, tr("&Run"), m_runs);
+    } else {
+        m_runs->hide();
+    }
+    connect(m_output, &PathField::changed, this, &CollectDialog::changed);
+    connect(m_layout, &PathField::changed, this, &CollectDialog::changed);
+    connect(m_resume, &QCheckBox::toggled, this, &CollectDialog::changed);
+    connect(m_runs, &QComboBox::currentIndexChanged, this, [this] {
+        m_options->setScript(runsScript());
+        changed();
+    });
+}
+
+QString CollectDialog::scriptFile() const {
+    const auto files = QDir(m_folder).entryInfoList({QStringLiteral("*.pt")}, QDir::Files);
+    return files.size() == 1 ? files.first().filePath() : QString();
+}
+
+bool CollectDialog::runsScript() const {
+    return m_runs->currentIndex() == 1;
 }
 
 void CollectDialog::addTask(const QString& name, const QString& file) {
@@ -216,36 +199,32 @@ void CollectDialog::addTask(const QString& name, const QString& file) {
     row->widget = w;
     row->name = new QLineEdit(name, w);
     row->name->setPlaceholderText(tr("Name"));
-    row->name->setAccessibleName(tr("Name of the task"));
+    nameWidget(row->name, "collectTaskName", tr("Name of the task"));
     row->name->setFixedWidth(150);
-    row->file = new QLineEdit(file, w);
-    row->file->setPlaceholderText(tr("File of samples (.jsonl)"));
-    row->file->setAccessibleName(tr("File of the task's samples"));
-    auto* browse = new QPushButton(tr("Browse…"), w);
-    browse->setAutoDefault(false);
+    row->file = new PathField(PathField::Kind::openFile, "collectTaskFile",
+                              tr("File of the task's samples"), tr("Samples of a task"),
+                              tr("JSON Lines (*.jsonl *.json);;All files (*)"), w);
+    row->file->edit()->setPlaceholderText(tr("File of samples (.jsonl)"));
+    row->file->setPath(file);
+    row->file->setStart(m_folder);
     auto* remove = new QToolButton(w);
     setIconName(remove, QStringLiteral("close"));
     remove->setToolTip(tr("Remove this task"));
-    remove->setAccessibleName(tr("Remove this task"));
+    nameWidget(remove, "collectRemoveTask", tr("Remove this task"));
+    remove->setFocusPolicy(Qt::StrongFocus);
     auto* line = new QHBoxLayout(w);
     line->setContentsMargins(0, 0, 0, 0);
+    line->setSpacing(8);
     line->addWidget(row->name);
     line->addWidget(row->file, 1);
-    line->addWidget(browse);
     line->addWidget(remove);
     m_tasks->addWidget(w);
     TaskRow* r = row.get();
     connect(row->name, &QLineEdit::textChanged, this, &CollectDialog::changed);
-    connect(row->file, &QLineEdit::textChanged, this, &CollectDialog::changed);
-    connect(browse, &QPushButton::clicked, this, [this, r] {
-        const QString start = r->file->text().isEmpty() ? m_model : r->file->text();
-        const auto f = QFileDialog::getOpenFileName(
-            this, tr("Samples of a task"), start, tr("JSON Lines (*.jsonl *.json);;All files (*)"));
-        if (!f.isEmpty()) {
-            r->file->setText(f);
-            if (r->name->text().isEmpty()) {
-                r->name->setText(QFileInfo(f).completeBaseName());
-            }
+    connect(row->file, &PathField::changed, this, &CollectDialog::changed);
+    connect(row->file, &PathField::chosen, this, [r](const QString& path) {
+        if (r->name->text().isEmpty()) {
+            r->name->setText(QFileInfo(path).completeBaseName());
         }
     });
     connect(remove, &QToolButton::clicked, this, [this, r] { removeTask(r); });
@@ -254,37 +233,47 @@ void CollectDialog::addTask(const QString& name, const QString& file) {
 }
 
 void CollectDialog::removeTask(TaskRow* row) {
+    if (m_rows.size() == 1) {
+        addTask({}, {});
+    }
+    row->widget->hide();
     row->widget->deleteLater();
     std::erase_if(m_rows, [row](const auto& r) { return r.get() == row; });
     changed();
 }
 
 void CollectDialog::setOutput(const QString& file) {
-    m_output->setText(QDir::toNativeSeparators(file));
+    m_output->setPath(file);
 }
 
 collect::CollectRequest CollectDialog::request() const {
     collect::CollectRequest r;
-    r.model = toPath(m_model);
+    r.model = toPath(runsScript() ? scriptFile() : m_model);
     for (const auto& row : m_rows) {
-        if (!row->name->text().isEmpty() || !row->file->text().isEmpty()) {
-            r.tasks.push_back({row->name->text().toStdString(), toPath(row->file->text())});
+        if (!row->name->text().isEmpty() || !row->file->path().isEmpty()) {
+            r.tasks.push_back(
+                {row->name->text().trimmed().toStdString(), toPath(row->file->path())});
         }
     }
-    r.out = toPath(m_output->text());
-    r.factored = m_storage->currentIndex() == 0;
-    r.storage = m_dtype->currentIndex() == 0 ? DType::f16 : DType::f32;
-    r.loss =
-        m_loss->currentIndex() == 0 ? collect::LossReduction::mean : collect::LossReduction::sum;
-    r.maxSamples = m_maxSamples->value();
-    r.maxTokens = m_maxTokens->value();
-    r.structuralFisher = m_fisher->isChecked();
-    r.headTypes = m_types->isChecked();
-    r.emaDecay = m_decay->value();
-    r.computeDouble = m_double->isChecked();
-    static constexpr const char* devices[] = {"auto", "cpu", "cuda"};
-    r.device = devices[std::max(0, m_device->currentIndex())];
+    r.out = toPath(m_output->path());
+    r.layout = toPath(m_layout->path());
+    r.resume = m_resume->isVisibleTo(this) && m_resume->isChecked();
+    m_options->apply(r);
     return r;
+}
+
+QStringList CollectDialog::inputs() const {
+    QStringList files{m_layout->path()};
+    for (const QFileInfo& f : QDir(m_folder).entryInfoList(QDir::Files)) {
+        files << f.filePath();
+    }
+    for (const auto& row : m_rows) {
+        files << row->file->path();
+    }
+    // A dump that was written beside the model before may be written again.
+    files.removeIf(
+        [](const QString& f) { return f.isEmpty() || f.endsWith(QLatin1String(".h5")); });
+    return files;
 }
 
 QString CollectDialog::problem() const {
@@ -297,32 +286,43 @@ QString CollectDialog::problem() const {
         if (t.name.empty()) {
             return tr("Give every task a name.");
         }
+        if (t.name.find('/') != std::string::npos) {
+            return tr("The name %1 must not hold a slash.").arg(quoted(t.name));
+        }
         if (t.file.empty()) {
             return tr("Choose the file of samples of %1.").arg(quoted(t.name));
+        }
+        const QString file = QString::fromStdU16String(t.file.u16string());
+        if (!QFileInfo(file).isFile()) {
+            return tr("There is no file %1.").arg(QDir::toNativeSeparators(file));
         }
         if (!names.insert(t.name).second) {
             return tr("Two tasks are named %1.").arg(quoted(t.name));
         }
     }
-    if (r.out.empty()) {
-        return tr("Choose where the dump is written.");
+    if (!m_layout->path().isEmpty() && !QFileInfo(m_layout->path()).isFile()) {
+        return tr("There is no layout file %1.").arg(QDir::toNativeSeparators(m_layout->path()));
     }
-    return {};
+    return checkOutput(m_output->path(), 0, inputs()).problem;
 }
 
 void CollectDialog::changed() {
-    if (!m_output || !m_device) {
+    if (!m_ready) {
         return; // still being built
     }
     m_runner->cancel();
+    m_run->setEnabled(false);
+    m_resume->setVisible(QFileInfo::exists(m_output->path() + QStringLiteral(".partial")));
+    if (isVisible()) {
+        growToContents(this);
+    }
     const QString missing = problem();
-    m_run->setEnabled(missing.isEmpty());
     if (!missing.isEmpty()) {
         m_timer->stop();
-        m_estimate->setText(missing);
+        m_estimate->setStatus(StatusLine::Kind::error, missing);
         return;
     }
-    m_estimate->setText(tr("Reading the samples…"));
+    m_estimate->setStatus(StatusLine::Kind::quiet, tr("Reading the samples…"));
     m_timer->start();
 }
 
@@ -338,16 +338,105 @@ void CollectDialog::estimate() {
     m_runner->start([this, r = request()](JobContext& context) -> JobRunner::Delivery {
         context.checkCancelled();
         const auto e = collect::estimate(r);
-        return [this, e] {
-            m_estimate->setText(tr("%1 samples, the longest of %2 tokens. Needs about %3 of "
-                                   "memory, %4 on disk and %5.")
-                                    .arg(count(e.samples), count(e.longestTokens),
-                                         quoted(formatBytes(e.memoryBytes)),
-                                         quoted(formatBytes(e.diskBytes)),
-                                         e.seconds < 1 ? tr("less than a second")
-                                                       : quoted(formatDuration(e.seconds))));
-        };
+        return [this, e] { showEstimate(e); };
     });
+}
+
+void CollectDialog::showEstimate(const collect::CollectEstimate& e) {
+    const OutputFile output = checkOutput(m_output->path(), e.peakDiskBytes, inputs());
+    if (!output.problem.isEmpty()) {
+        m_estimate->setStatus(StatusLine::Kind::error, output.problem);
+        return;
+    }
+    QString text =
+        tr("%1 samples, the longest of %2 tokens. Needs about %3 of "
+           "memory, %4 on disk (%5 while writing) and %6.")
+            .arg(count(e.samples), count(e.longestTokens), quoted(formatBytes(e.memoryBytes)),
+                 quoted(formatBytes(e.diskBytes)), quoted(formatBytes(e.peakDiskBytes)),
+                 e.seconds < 1 ? tr("less than a second") : quoted(formatDuration(e.seconds)));
+    if (!output.note.isEmpty()) {
+        text += QLatin1Char(' ') + output.note;
+    }
+    m_estimate->setStatus(
+        output.note.isEmpty() ? StatusLine::Kind::good : StatusLine::Kind::warning, text);
+    m_run->setEnabled(true);
+}
+
+void CollectDialog::showFailure(std::exception_ptr error) {
+    Message m = Message::of(std::move(error));
+    if (m.advice.contains(QLatin1String("--memory-budget"))) {
+        m.advice = tr("Raise the memory to use, or lower the tokens per sample");
+    }
+    // The command line's names of options say nothing here.
+    static const QRegularExpression option(QStringLiteral(" ?\\(--[^)]*\\)"));
+    m.what.remove(option);
+    m.advice.remove(option);
+    QStringList parts{m.what};
+    for (const QString& p : {m.where, m.advice}) {
+        if (!p.isEmpty()) {
+            parts << p;
+        }
+    }
+    m_estimate->setStatus(StatusLine::Kind::error, parts.join(QStringLiteral(" · ")));
+}
+
+// ---- the last time ------------------------------------------------------------------------------
+
+namespace {
+QString settingsGroup(const QString& folder) {
+    return QStringLiteral("collect/models/") +
+           QString::fromLatin1(QCryptographicHash::hash(folder.toUtf8(), QCryptographicHash::Sha1)
+                                   .toHex()
+                                   .left(12));
+}
+} // namespace
+
+void CollectDialog::restore() {
+    QSettings s;
+    s.beginGroup(settingsGroup(m_folder));
+    const int n = s.beginReadArray(QStringLiteral("tasks"));
+    for (int i = 0; i < n; ++i) {
+        s.setArrayIndex(i);
+        const QString file = s.value(QStringLiteral("file")).toString();
+        if (QFileInfo(file).isFile()) {
+            addTask(s.value(QStringLiteral("name")).toString(), file);
+        }
+    }
+    s.endArray();
+    if (m_rows.empty()) {
+        const QDir folder(m_folder);
+        for (const QFileInfo& f :
+             folder.entryInfoList({QStringLiteral("*.jsonl")}, QDir::Files, QDir::Name)) {
+            addTask(f.completeBaseName(), f.filePath());
+        }
+    }
+    while (m_rows.size() < 2) {
+        addTask({}, {});
+    }
+    const QString output = s.value(QStringLiteral("output")).toString();
+    const QFileInfo here(m_folder);
+    setOutput(QFileInfo(QFileInfo(output).path()).isWritable() && !output.isEmpty()
+                  ? output
+                  : (here.isWritable() ? m_folder : QDir::homePath()) + QLatin1Char('/') +
+                        QDir(m_folder).dirName() + QStringLiteral("-gradients.h5"));
+}
+
+void CollectDialog::remember() const {
+    m_options->remember();
+    QSettings s;
+    s.beginGroup(settingsGroup(m_folder));
+    s.remove(QString());
+    s.beginWriteArray(QStringLiteral("tasks"));
+    int i = 0;
+    for (const auto& row : m_rows) {
+        if (!row->file->path().isEmpty()) {
+            s.setArrayIndex(i++);
+            s.setValue(QStringLiteral("name"), row->name->text());
+            s.setValue(QStringLiteral("file"), row->file->path());
+        }
+    }
+    s.endArray();
+    s.setValue(QStringLiteral("output"), m_output->path());
 }
 
 } // namespace qkov::ui

@@ -10,26 +10,25 @@
 
 class QCheckBox;
 class QComboBox;
-class QDoubleSpinBox;
-class QFormLayout;
-class QLabel;
 class QLineEdit;
 class QPushButton;
-class QSpinBox;
 class QTimer;
 class QVBoxLayout;
 
 namespace qkov::ui {
 
+class CollectOptionsForm;
 class JobRunner;
+class PathField;
+class StatusLine;
 
 /// Model folder and sample files in, request out. The estimate of memory, disk and time is made
-/// while the dialog is filled in, before anything runs.
+/// while the dialog is filled in, before anything runs; nothing can be started without it.
 class CollectDialog : public QDialog {
     Q_OBJECT
 
   public:
-    /// Sample files (*.jsonl) in the model's folder are listed to begin with.
+    /// What was chosen for this model the last time, else the sample files (*.jsonl) in its folder.
     explicit CollectDialog(const QString& model, QWidget* parent = nullptr);
     ~CollectDialog() override;
 
@@ -38,34 +37,45 @@ class CollectDialog : public QDialog {
     bool estimating() const;
     void addTask(const QString& name, const QString& file);
     void setOutput(const QString& file);
+    QPushButton* runButton() const { return m_run; }
+    StatusLine* status() const { return m_estimate; }
+    /// For the next time.
+    void remember() const;
+
+  protected:
+    void showEvent(QShowEvent* event) override;
 
   private:
     struct TaskRow;
-    void buildOptions(QFormLayout* form);
+    void buildTasks(QVBoxLayout* column);
+    void buildFiles();
+    void restore();
     void removeTask(TaskRow* row);
     void changed();
     void estimate();
+    void showEstimate(const collect::CollectEstimate& estimate);
+    void showFailure(std::exception_ptr error);
+    /// A TorchScript module beside the config; empty: none.
+    QString scriptFile() const;
+    bool runsScript() const;
     /// What still has to be filled in; empty: nothing.
     QString problem() const;
+    QStringList inputs() const;
 
     QString m_model;
+    QString m_folder;
     std::vector<std::unique_ptr<TaskRow>> m_rows;
-    QVBoxLayout* m_tasks;
-    QLineEdit* m_output;
-    QComboBox* m_storage;
-    QComboBox* m_dtype;
-    QComboBox* m_loss;
-    QComboBox* m_device = nullptr;
-    QSpinBox* m_maxSamples;
-    QSpinBox* m_maxTokens;
-    QCheckBox* m_double;
-    QCheckBox* m_fisher;
-    QCheckBox* m_types;
-    QDoubleSpinBox* m_decay;
-    QLabel* m_estimate;
+    QVBoxLayout* m_tasks = nullptr;
+    QComboBox* m_runs = nullptr;
+    PathField* m_layout = nullptr;
+    PathField* m_output = nullptr;
+    QCheckBox* m_resume = nullptr;
+    CollectOptionsForm* m_options;
+    StatusLine* m_estimate;
     QPushButton* m_run;
     QTimer* m_timer;
     JobRunner* m_runner;
+    bool m_ready = false; ///< built
 };
 
 } // namespace qkov::ui

@@ -5,6 +5,7 @@
 #include "document/Message.h"
 #include "document/Words.h"
 #include "jobs/JobRunner.h"
+#include "pages/dialogs/DialogSize.h"
 #include "pages/dialogs/OutputFile.h"
 #include "pages/dialogs/PathField.h"
 #include "widgets/StatusLine.h"
@@ -412,12 +413,7 @@ void ImportDialog::grow() {
     const int wanted = std::min(m_tasks->parentWidget()->sizeHint().height(),
                                 3 * m_rows.front()->widget->sizeHint().height());
     m_scroll->setMinimumHeight(wanted + 2);
-    layout()->activate();
-    const int height = layout()->hasHeightForWidth() ? layout()->totalHeightForWidth(width())
-                                                     : layout()->totalSizeHint().height();
-    if (height > this->height()) {
-        resize(width(), height);
-    }
+    growToContents(this);
 }
 
 void ImportDialog::restore() {

@@ -19,9 +19,18 @@ void MainWindow::openDemo() {
     }
     const QString folder = QStandardPaths::writableLocation(QStandardPaths::CacheLocation);
     QDir().mkpath(folder);
-    CollectDialog dialog(demo, this);
-    auto request = dialog.request();
-    request.out = std::filesystem::path((folder + QStringLiteral("/demo.h5")).toStdU16String());
+    // As it comes, whatever was chosen for other models.
+    collect::CollectRequest request;
+    const auto path = [](const QString& text) {
+        return std::filesystem::path(text.toStdU16String());
+    };
+    request.model = path(demo);
+    for (const char* task : {"arithmetic", "code"}) {
+        request.tasks.push_back(
+            {task, path(QStringLiteral("%1/%2.jsonl").arg(demo, QLatin1String(task)))});
+    }
+    request.headTypes = true;
+    request.out = path(folder + QStringLiteral("/demo.h5"));
     m_computeWhenOpen = true;
     m_document->collect(request);
 }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "pages/dialogs/DialogSize.h"
+
+#include <QLayout>
+#include <QWidget>
+
+namespace qkov::ui {
+
+void growToContents(QWidget* window) {
+    // Inner layouts first: each keeps what it computed before.
+    for (QLayout* inner : window->findChildren<QLayout*>()) {
+        inner->invalidate();
+    }
+    QLayout* layout = window->layout();
+    layout->invalidate();
+    layout->activate();
+    const int wanted = layout->hasHeightForWidth() ? layout->totalHeightForWidth(window->width())
+                                                   : layout->totalSizeHint().height();
+    if (wanted > window->height()) {
+        window->resize(window->width(), wanted);
+    }
+}
+
+} // namespace qkov::ui
