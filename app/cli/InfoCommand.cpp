@@ -9,6 +9,7 @@
 #include "model/ModelConfig.h"
 #include "results/ResultsFile.h"
 #include "results/Summary.h"
+#include "text/Tokenizer.h"
 
 #include <nlohmann/json.hpp>
 #include <set>
@@ -45,7 +46,10 @@ void listMissing(const Session& session, const std::vector<std::string>& missing
 void infoOfModel(const Session& session, const Options& o) {
     const std::string layout = o.layout.empty() ? std::string() : model::readLayoutFile(o.layout);
     const model::Checkpoint c = model::Checkpoint::open(o.file, layout);
-    const auto missing = missingOfLayout(c.layout());
+    auto missing = missingOfLayout(c.layout());
+    if (!text::Tokenizer::hasFiles(o.file)) {
+        missing.emplace_back("a tokenizer, so samples must come with input_ids");
+    }
     std::set<std::string> types;
     for (const auto& [name, tensor] : c.tensors()) {
         types.emplace(dtypeName(tensor.dtype));

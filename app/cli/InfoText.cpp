@@ -116,6 +116,12 @@ std::vector<std::string> missingOfDump(const dump::DumpInfo& info,
             lines.push_back("task " + task.name +
                             ": signs of gradients, so no variant signed or cosine");
         }
+        const bool counted = std::any_of(task.samples.begin(), task.samples.end(),
+                                         [](const dump::SampleInfo& s) { return s.tokens > 0; });
+        if (!counted) {
+            lines.push_back("task " + task.name +
+                            ": numbers of predicted tokens, so no scaling per token");
+        }
         const bool texts = std::any_of(task.samples.begin(), task.samples.end(),
                                        [](const dump::SampleInfo& s) { return !s.text.empty(); });
         if (!texts) {

@@ -7,6 +7,7 @@
 #include "model/ModelConfig.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 
 namespace qkov::dump {
@@ -108,6 +109,18 @@ TaskInfo readTask(const h5::Object& group, const std::string& name) {
     return task;
 }
 
+/// What the format asks for although reading does without.
+void reportLacking(const h5::Object& task, std::vector<std::string>& problems) {
+    if (!task.stringAttribute("loss_reduction")) {
+        problems.push_back(task.path() + ": attribute loss_reduction is missing; mean is assumed");
+    }
+    const h5::Object samples = task.group("samples");
+    if (!samples.findDataset("n_tokens")) {
+        problems.push_back(samples.childPath("n_tokens") +
+                           ": is missing; gradients can't be scaled per token");
+    }
+}
+
 void checkFormat(const h5::Object& root) {
     const auto format = root.stringAttribute("format");
     if (!format || *format != "qkov-dump") {
@@ -204,6 +217,10 @@ void DumpReader::Impl::openHere(const std::string& layoutJson) {
     info.createdAt = root.stringAttribute("created_at").value_or("");
     const h5::Object modelGroup = root.group("model");
     info.model = readModel(modelGroup, layoutJson);
+    if (problems && !info.model.configJson.empty() &&
+        !nlohmann::json::parse(info.model.configJson, nullptr, false).is_object()) {
+        problems->push_back(modelGroup.path() + ": attribute config_json is not a JSON object");
+    }
     attempt([&] { info.headTypes = readHeadTypes(root, info.model); });
 
     const h5::Object taskParent = root.group("tasks");
@@ -212,6 +229,9 @@ void DumpReader::Impl::openHere(const std::string& layoutJson) {
         attempt([&] {
             h5::Object group = taskParent.group(name);
             info.tasks.push_back(readTask(group, name));
+            if (problems) {
+                reportLacking(group, *problems);
+            }
             groups.push_back(std::move(group));
         });
     }

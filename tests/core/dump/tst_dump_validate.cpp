@@ -29,6 +29,7 @@ class TestDumpValidate : public QObject {
     void soundDumpHasNoProblems();
     void everyBadNumberIsReported();
     void paddingIsIgnored();
+    void whatTheFormatAsksFor();
     void structureIsReportedWhole();
     void whatCantBeOpened();
     void cancelled();
@@ -95,6 +96,19 @@ void TestDumpValidate::paddingIsIgnored() {
                          Region{0, 10, 0, 6}, g.data());
     QVERIFY(std::all_of(g.begin(), g.end(), [](float v) { return std::isfinite(v); }));
     QCOMPARE(g[60], 0.0f);
+}
+
+/// What can be read without is told all the same.
+void TestDumpValidate::whatTheFormatAsksFor() {
+    change(m_file, [&](hid_t f) {
+        H5Adelete_by_name(f, "/tasks/t", "loss_reduction", H5P_DEFAULT);
+        H5Ldelete(f, "/tasks/t/samples/n_tokens", H5P_DEFAULT);
+    });
+    Job job;
+    const auto problems = validateDump(m_file, job);
+    QCOMPARE(problems.size(), std::size_t(3)); // one of them: contributions per token
+    QVERIFY(mentions(problems, "/tasks/t: attribute loss_reduction is missing"));
+    QVERIFY(mentions(problems, "/tasks/t/samples/n_tokens: is missing"));
 }
 
 void TestDumpValidate::structureIsReportedWhole() {
