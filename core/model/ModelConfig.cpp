@@ -213,6 +213,21 @@ void normalizeShape(ModelShape& shape) {
     }
 }
 
+std::string languageConfig(const std::string& configJson) {
+    const Json document = Json::parse(configJson, nullptr, false);
+    if (document.is_discarded() || !document.is_object() || &textConfig(document) == &document) {
+        return configJson;
+    }
+    Json inner = textConfig(document);
+    // What the whole model says of its weights holds for this part.
+    for (const char* key : {"quantization_config", "tie_word_embeddings"}) {
+        if (document.contains(key) && !inner.contains(key)) {
+            inner[key] = document[key];
+        }
+    }
+    return inner.dump();
+}
+
 std::int64_t configInteger(const ModelShape& shape, const std::string& key) {
     const Json document = Json::parse(shape.configJson, nullptr, false);
     if (document.is_discarded() || !document.is_object()) {

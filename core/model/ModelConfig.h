@@ -22,6 +22,10 @@ void normalizeShape(ModelShape& shape);
 /// An integer of shape.configJson (or of its text_config); 0 if absent or not a positive integer.
 std::int64_t configInteger(const ModelShape& shape, const std::string& key);
 
+/// The part of a config.json that describes the language model: its text_config where it is nested,
+/// else the text itself.
+std::string languageConfig(const std::string& configJson);
+
 /// Reads and checks a layout file (the schema of ModelShape::layoutJson); returns its text.
 /// @throws InputError naming the file and the key
 std::string readLayoutFile(const std::filesystem::path& file);
