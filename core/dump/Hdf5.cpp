@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "dump/Hdf5.h"
 
+#include "base/Numbers.h"
+
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <utility>
@@ -15,7 +18,9 @@ std::recursive_mutex*& mutexSlot() {
     return m;
 }
 
-std::recursive_mutex& mutex() { return *mutexSlot(); }
+std::recursive_mutex& mutex() {
+    return *mutexSlot();
+}
 
 constexpr std::size_t maxAttributeBytes = std::size_t(64) << 20;
 constexpr std::int64_t maxAttributeElements = 1 << 20;
@@ -107,8 +112,7 @@ std::vector<std::string> readStrings(const Object& object, const char* name, con
             object.fail(std::string("attribute ") + name + " can't be read" + because());
         }
         for (std::size_t i = 0; i < n; ++i) {
-            out.push_back(
-                fixedString(buffer.data() + i * size, size, H5Tget_strpad(a.type.get())));
+            out.push_back(fixedString(buffer.data() + i * size, size, H5Tget_strpad(a.type.get())));
         }
     }
     return out;
@@ -142,7 +146,8 @@ void readNumber(const Object& object, const char* name, const Attribute& a, hid_
 
 Lock::Lock()
     : m_lock(mutex()) {
-    static const bool silenced = [] {
+    // A thread-safe HDF5 keeps one error stack per thread, each loud until told otherwise.
+    thread_local const bool silenced = [] {
         H5open();
         H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
         return true;
@@ -150,7 +155,9 @@ Lock::Lock()
     (void)silenced;
 }
 
-void Lock::renewInChild() { mutexSlot() = new std::recursive_mutex; }
+void Lock::renewInChild() {
+    mutexSlot() = new std::recursive_mutex;
+}
 
 Handle::Handle(Handle&& other) noexcept
     : m_id(std::exchange(other.m_id, -1))
@@ -395,8 +402,19 @@ Object openFile(const std::filesystem::path& file) {
 #endif
     Handle id(H5Fopen(file.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
     if (!id) {
-        throw InputError("can't be opened" + because(), file, {},
-                         "the file may be truncated or damaged");
+        const std::string why = because();
+        unsigned long long there = 0;
+        unsigned long long wanted = 0;
+        const auto at = why.find("truncated file: eof = ");
+        if (at != std::string::npos &&
+            std::sscanf(why.c_str() + at,
+                        "truncated file: eof = %llu, sblock->base_addr = %*u, stored_eof = %llu",
+                        &there, &wanted) == 2) {
+            throw InputError("is cut off: " + formatBytes(static_cast<double>(there)) + " of " +
+                                 formatBytes(static_cast<double>(wanted)) + " are there",
+                             file, {}, "copy or collect it again");
+        }
+        throw InputError("can't be opened" + why, file, {}, "the file may be damaged");
     }
     // The root group keeps the file open.
     Handle root(H5Oopen(id.get(), "/", H5P_DEFAULT), H5Oclose);

@@ -46,7 +46,10 @@ Message Message::of(std::exception_ptr error) {
     try {
         std::rethrow_exception(std::move(error));
     } catch (const InputError& e) {
-        m.what = capitalised(QString::fromStdString(e.problem()));
+        // "demo.h5 does not exist": the full path stands below.
+        const QString name = QString::fromStdString(e.file().filename().string());
+        m.what = name.isEmpty() ? capitalised(QString::fromStdString(e.problem()))
+                                : name + QLatin1Char(' ') + QString::fromStdString(e.problem());
         m.where = QString::fromStdString(e.file().string());
         if (!e.innerPath().empty()) {
             m.where += (m.where.isEmpty() ? QString() : QStringLiteral("  ›  ")) +

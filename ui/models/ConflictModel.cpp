@@ -107,7 +107,8 @@ QString ConflictModel::summary() const {
     const auto shown = static_cast<std::int64_t>(m_list.rows.size());
     const auto all = static_cast<std::int64_t>(m_list.matches);
     if (all > shown) {
-        return tr("the %1 most conflicted of %2 pairs").arg(count(shown), count(all));
+        return tr("the %1 most conflicted of %2 pairs · filter to reach the others")
+            .arg(count(shown), count(all));
     }
     return shown == 1 ? tr("1 pair") : tr("%1 pairs").arg(count(shown));
 }
@@ -220,9 +221,9 @@ QVariant ConflictModel::headerData(int section, Qt::Orientation orientation, int
     case HeadColumn:
         return tr("Head");
     case SampleA:
-        return h ? quoted(h->taskA) : tr("Sample of A");
+        return h ? quoted(h->taskA) : tr("Sample A");
     case SampleB:
-        return h ? quoted(h->taskB) : tr("Sample of B");
+        return h ? quoted(h->taskB) : tr("Sample B");
     case GroupA:
         return tr("Group A");
     case GroupB:

@@ -203,12 +203,15 @@ ConflictList runQuery(const engine::Scores& scores, const ConflictQuery& query,
     ConflictList list;
     // Twice the limit is gathered, then cut to the best: each cut costs one selection.
     const std::size_t gather = query.limit * 2;
+    std::optional<float> bound;
     const auto cut = [&] {
         if (list.rows.size() > query.limit) {
             std::nth_element(list.rows.begin(),
                              list.rows.begin() + static_cast<std::ptrdiff_t>(query.limit),
                              list.rows.end(), worse);
             list.rows.resize(query.limit);
+            // What is less conflicted than the last of these will not be listed.
+            bound = std::max_element(list.rows.begin(), list.rows.end(), worse)->score;
         }
     };
     const auto visit = [&](Block block, std::size_t row, std::size_t column) {
@@ -227,6 +230,9 @@ ConflictList runQuery(const engine::Scores& scores, const ConflictQuery& query,
                     continue;
                 }
                 ++list.matches;
+                if (bound && (low ? v > *bound : v < *bound)) {
+                    continue;
+                }
                 list.rows.push_back(
                     {block, static_cast<std::uint16_t>(row), static_cast<std::uint16_t>(column),
                      static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(j), v});

@@ -107,9 +107,11 @@ QWidget* DataPage::buildSamples() {
     m_samples->setModel(m_sampleFilter);
     m_samples->setSortingEnabled(true);
     m_samples->horizontalHeader()->setSortIndicator(-1, Qt::AscendingOrder);
-    m_samples->horizontalHeader()->setStretchLastSection(true);
-    m_samples->horizontalHeader()->resizeSection(SampleModel::Tokens, 76);
-    m_samples->horizontalHeader()->resizeSection(SampleModel::Loss, 76);
+    auto* header = m_samples->horizontalHeader();
+    header->setResizeContentsPrecision(200); // looks at some rows, not at all
+    header->setMinimumSectionSize(44);
+    header->setSectionResizeMode(QHeaderView::ResizeToContents);
+    header->setStretchLastSection(true);
     setTextSize(m_count, TextSize::small);
     setMuted(m_count);
     m_text->setObjectName(QStringLiteral("sampleText"));

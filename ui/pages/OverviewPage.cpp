@@ -5,6 +5,7 @@
 #include "document/Words.h"
 #include "results/Summary.h"
 #include "widgets/BlockBars.h"
+#include "widgets/Card.h"
 #include "widgets/ElidedLabel.h"
 #include "widgets/Theme.h"
 
@@ -13,6 +14,7 @@
 #include <QHBoxLayout>
 #include <QLabel>
 #include <QMenu>
+#include <QPushButton>
 #include <QToolButton>
 #include <QVBoxLayout>
 
@@ -28,6 +30,7 @@ OverviewPage::OverviewPage(Document* document, MapValues* values, QWidget* paren
     , m_lookButton(new QToolButton(this))
     , m_lookMenu(new QMenu(this))
     , m_maps(new FourMaps(this))
+    , m_startText(new QLabel(this))
     , m_barsTitle(new QLabel(tr("Block means"), this))
     , m_bars(new BlockBars(this))
     , m_legend(new ElidedLabel(this)) {
@@ -53,6 +56,7 @@ OverviewPage::OverviewPage(Document* document, MapValues* values, QWidget* paren
     column->setSpacing(10);
     column->addLayout(top);
     column->addWidget(m_maps, 1);
+    column->addWidget(buildStart(), 1);
     column->addWidget(m_legend);
     column->addLayout(foot);
 
@@ -81,6 +85,41 @@ OverviewPage::OverviewPage(Document* document, MapValues* values, QWidget* paren
     connect(document->selection(), &Selection::cellChanged, this, &OverviewPage::refreshSelection);
     connect(document->selection(), &Selection::cellsChanged, this, &OverviewPage::refreshSelection);
     refresh();
+}
+
+/// Before anything is computed: what Compute does, and the button.
+QWidget* OverviewPage::buildStart() {
+    m_startCard = new Card({}, this);
+    auto* title = new QLabel(tr("Nothing computed yet"), m_startCard);
+    setTextSize(title, TextSize::large, true);
+    m_startText->setParent(m_startCard);
+    m_startText->setWordWrap(true);
+    m_startText->setAlignment(Qt::AlignHCenter | Qt::AlignTop);
+    m_startText->setFixedWidth(400);
+    setMuted(m_startText);
+    auto* compute = new QPushButton(tr("Compute"), m_startCard);
+    compute->setProperty("primary", true);
+    setIconName(compute, QStringLiteral("play"));
+    nameWidget(compute, "computeHere", tr("Compute"));
+    connect(compute, &QPushButton::clicked, m_document, &Document::compute);
+    auto* body = m_startCard->body();
+    body->setSpacing(12);
+    body->addStretch(2);
+    body->addWidget(title, 0, Qt::AlignHCenter);
+    body->addWidget(m_startText, 0, Qt::AlignHCenter);
+    body->addWidget(compute, 0, Qt::AlignHCenter);
+    body->addStretch(3);
+    m_startCard->hide();
+    return m_startCard;
+}
+
+void OverviewPage::showStart(bool start) {
+    m_startCard->setVisible(start);
+    m_maps->setVisible(!start);
+    m_bars->setVisible(!start);
+    m_barsTitle->setVisible(!start);
+    m_reduction->setVisible(!start);
+    m_lookButton->setVisible(!start);
 }
 
 void OverviewPage::buildControls() {
@@ -231,16 +270,19 @@ void OverviewPage::refresh() {
         m_bars->clear();
         const auto& r = m_document->request();
         const bool ready = m_document->canCompute();
+        m_startText->setText(
+            tr("Compute scores every sample of %1 against every sample of %2, in every head of "
+               "every layer, and shows where they meet.")
+                .arg(quoted(r.taskA), quoted(r.taskB)));
+        m_startText->setMinimumHeight(m_startText->heightForWidth(400));
+        showStart(ready && !m_document->busy());
         m_headline->setFullText(
-            ready ? tr("%1 → %2: nothing computed yet").arg(quoted(r.taskA), quoted(r.taskB))
-                  : QString());
-        m_note->setFullText(ready
-                                ? tr("Compute scores every sample of %1 against every sample of %2")
-                                      .arg(quoted(r.taskA), quoted(r.taskB))
-                                : QString());
+            ready ? QStringLiteral("%1 → %2").arg(quoted(r.taskA), quoted(r.taskB)) : QString());
+        m_note->setFullText({});
         refreshLegend();
         return;
     }
+    showStart(false);
     const auto& h = scores->header();
     m_maps->setData(mapData(), isSigned(h), valueLabel(h));
     const QString sentence = headline(*scores);

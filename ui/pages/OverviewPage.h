@@ -14,6 +14,7 @@ class QToolButton;
 namespace qkov::ui {
 
 class BlockBars;
+class Card;
 class Document;
 class ElidedLabel;
 
@@ -36,6 +37,8 @@ class OverviewPage : public QWidget {
     void computeRequested();
 
   private:
+    QWidget* buildStart();
+    void showStart(bool start);
     void buildControls();
     void buildLookMenu();
     void refresh();
@@ -52,6 +55,8 @@ class OverviewPage : public QWidget {
     QToolButton* m_lookButton;
     QMenu* m_lookMenu;
     FourMaps* m_maps;
+    QLabel* m_startText;
+    Card* m_startCard = nullptr;
     QLabel* m_barsTitle;
     BlockBars* m_bars;
     ElidedLabel* m_legend;

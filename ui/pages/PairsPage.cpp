@@ -140,7 +140,7 @@ QWidget* PairsPage::buildMatrix() {
             [this](int id) { m_matrix->setOrder(static_cast<PairMatrix::Order>(id)); });
     card->header()->addWidget(m_order);
     card->body()->addWidget(m_matrix, 1);
-    card->setMinimumSize(280, 200);
+    card->setMinimumHeight(200);
     return card;
 }
 
@@ -159,7 +159,7 @@ QWidget* PairsPage::buildTable() {
                          ConflictModel::HeadColumn, ConflictModel::SampleA, ConflictModel::SampleB,
                          ConflictModel::GroupA, ConflictModel::GroupB, ConflictModel::Score});
     card->body()->addWidget(m_table, 1);
-    card->setMinimumSize(320, 200);
+    card->setMinimumHeight(200);
     return card;
 }
 

@@ -206,9 +206,8 @@ HeatmapLayout layoutHeatmap(const HeatmapData& data, const QRectF& bounds, const
     l.plot = QRectF(
         QPointF(snapped(room.left() + spare, style.pixel), snapped(room.top(), style.pixel)), size);
     l.rowStep = niceStep((line * 0.95) / l.cellHeight * thin);
-    if (!l.columnLabelsRotated) {
-        l.columnStep = niceStep((columnSizes.widest + 6 * u) / l.cellWidth * thin);
-    }
+    l.columnStep = niceStep((l.columnLabelsRotated ? line + u : columnSizes.widest + 6 * u) /
+                            l.cellWidth * thin);
     l.title = QRectF(l.plot.left(), bounds.top(), bounds.right() - l.plot.left(),
                      hasTitle ? titleHeight : 0);
     if (rowBars > 0) {

@@ -92,7 +92,10 @@ class StrokeEngine final : public QIconEngine {
         return scaledPixmap(size, mode, state, 1.0);
     }
     QPixmap scaledPixmap(const QSize& size, QIcon::Mode mode, QIcon::State state, qreal) override {
-        // `size` counts device pixels here.
+        // `size` counts device pixels here; a squeezed button may have none.
+        if (size.isEmpty()) {
+            return {};
+        }
         QPixmap pixmap(size);
         pixmap.fill(Qt::transparent);
         QPainter painter(&pixmap);

@@ -4,7 +4,9 @@
 #include "plots/Palette.h"
 
 #include <QDesktopServices>
+#include <QFile>
 #include <QHBoxLayout>
+#include <QImage>
 #include <QLineEdit>
 #include <QListWidget>
 #include <QScrollBar>
@@ -30,6 +32,42 @@ QString cssOf(const Palette& p) {
         .arg(p.accent.name());
 }
 
+/// Pictures as wide as the page at most, in the theme's own version where there is one.
+class ManualView : public QTextBrowser {
+  public:
+    ManualView(QString folder, QWidget* parent)
+        : QTextBrowser(parent)
+        , m_folder(std::move(folder)) {}
+
+    QVariant loadResource(int type, const QUrl& name) override {
+        if (type != QTextDocument::ImageResource) {
+            return QTextBrowser::loadResource(type, name);
+        }
+        const QString file = m_folder + QStringLiteral("/images/") + name.fileName();
+        QString wanted = file;
+        if (Palette::current(this).dark) {
+            const QString dark =
+                QString(file).replace(QStringLiteral(".png"), QStringLiteral("-dark.png"));
+            wanted = QFile::exists(dark) ? dark : file;
+        }
+        QImage image(wanted);
+        if (image.isNull()) {
+            return {};
+        }
+        const double ratio = devicePixelRatioF();
+        const int room = static_cast<int>((viewport()->width() - 40) * ratio);
+        if (room > 100 && image.width() > room) {
+            image = image.scaledToWidth(room, Qt::SmoothTransformation);
+        }
+        // Of a wide page a picture takes its own size, not more.
+        image.setDevicePixelRatio(image.width() >= room ? ratio : 1.0);
+        return image;
+    }
+
+  private:
+    QString m_folder;
+};
+
 } // namespace
 
 HelpWindow::HelpWindow(const QString& folder, QWidget* parent)
@@ -38,7 +76,7 @@ HelpWindow::HelpWindow(const QString& folder, QWidget* parent)
     , m_folder(folder)
     , m_search(new QLineEdit(this))
     , m_list(new QListWidget(this))
-    , m_view(new QTextBrowser(this))
+    , m_view(new ManualView(folder, this))
     , m_back(new QToolButton(this))
     , m_forward(new QToolButton(this)) {
     setWindowTitle(tr("Manual"));
@@ -98,6 +136,15 @@ HelpWindow::HelpWindow(const QString& folder, QWidget* parent)
             m_search->clear();
         }
     });
+    m_resized.setSingleShot(true);
+    m_resized.setInterval(80);
+    connect(&m_resized, &QTimer::timeout, this, [this] {
+        auto* bar = m_view->verticalScrollBar();
+        const double place = bar->maximum() > 0 ? double(bar->value()) / bar->maximum() : 0;
+        render();
+        bar->setValue(static_cast<int>(place * bar->maximum()));
+    });
+    connect(split, &QSplitter::splitterMoved, &m_resized, qOverload<>(&QTimer::start));
     listContents();
     go({QStringLiteral("index"), {}});
 }
@@ -170,14 +217,12 @@ void HelpWindow::show(const Place& place) {
     if (place.page != m_page) {
         const HelpPage* page = m_pages.find(place.page);
         m_page = place.page;
-        m_view->document()->setDefaultStyleSheet(cssOf(Palette::current(this)));
         m_view->document()->setBaseUrl(
             m_folder.startsWith(QLatin1Char(':'))
                 ? QUrl(QStringLiteral("qrc") + m_folder + QLatin1Char('/'))
                 : QUrl::fromLocalFile(m_folder + QLatin1Char('/')));
         m_view->setSearchPaths({m_folder});
-        m_view->document()->setMarkdown(page ? page->markdown
-                                             : tr("This page is not part of the manual."));
+        render();
         setWindowTitle(page ? tr("%1 – Manual").arg(page->title) : tr("Manual"));
         if (m_search->text().trimmed().isEmpty()) {
             listContents();
@@ -186,6 +231,26 @@ void HelpWindow::show(const Place& place) {
     m_back->setEnabled(m_at > 0);
     m_forward->setEnabled(m_at + 1 < static_cast<int>(m_history.size()));
     scrollTo(place.anchor);
+}
+
+void HelpWindow::render() {
+    const HelpPage* page = m_pages.find(m_page);
+    m_view->document()->clear(); // and with it pictures of another width or theme
+    m_view->document()->setDefaultStyleSheet(cssOf(Palette::current(this)));
+    m_view->document()->setMarkdown(page ? page->markdown
+                                         : tr("This page is not part of the manual."));
+}
+
+void HelpWindow::resizeEvent(QResizeEvent* event) {
+    QWidget::resizeEvent(event);
+    m_resized.start();
+}
+
+void HelpWindow::changeEvent(QEvent* event) {
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::PaletteChange) {
+        m_resized.start();
+    }
 }
 
 void HelpWindow::scrollTo(const QString& anchor) {

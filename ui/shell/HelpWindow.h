@@ -3,6 +3,7 @@
 
 #include "shell/HelpPages.h"
 
+#include <QTimer>
 #include <QWidget>
 
 class QLineEdit;
@@ -25,6 +26,10 @@ class HelpWindow : public QWidget {
     void open(const QString& topic);
     QString currentPage() const { return m_page; }
 
+  protected:
+    void resizeEvent(QResizeEvent* event) override;
+    void changeEvent(QEvent* event) override;
+
   private:
     struct Place {
         QString page;
@@ -37,6 +42,7 @@ class HelpWindow : public QWidget {
     void follow(const QUrl& link);
     void search(const QString& query);
     void listContents();
+    void render();
     void scrollTo(const QString& anchor);
 
     HelpPages m_pages;
@@ -49,6 +55,7 @@ class HelpWindow : public QWidget {
     QTextBrowser* m_view;
     QToolButton* m_back;
     QToolButton* m_forward;
+    QTimer m_resized;
 };
 
 } // namespace qkov::ui

@@ -228,6 +228,10 @@ QWidget* ComparePage::buildControls() {
     connect(m_commonRange, &QCheckBox::toggled, m_view, &CompareView::setCommonRange);
     connect(m_lowerControl, &SegmentedControl::chosen, this, [this] { updateLower(); });
     connect(m_openOther, &QToolButton::clicked, this, &ComparePage::chooseOther);
+    // Never all at once: the width is that of one of the two sets.
+    const auto width = [](const QWidget* w) { return w->sizeHint().width(); };
+    bar->setMinimumWidth(width(m_whatControl) + width(m_blockControl) + width(m_commonRange) +
+                         std::max(width(m_lowerControl), width(m_openOther)) + 3 * line->spacing());
     return bar;
 }
 

@@ -21,6 +21,7 @@
 #include "widgets/MessageBar.h"
 #include "widgets/Theme.h"
 
+#include <QApplication>
 #include <QCloseEvent>
 #include <QCoreApplication>
 #include <QDir>
@@ -156,6 +157,7 @@ MainWindow::MainWindow(QWidget* parent)
     refreshRequest();
     refreshState();
     restoreLayout();
+    qApp->installEventFilter(this);
     setFocusPolicy(Qt::ClickFocus);
     setFocus(); // the first Tab goes to the tool bar; nothing wears a ring before
 }

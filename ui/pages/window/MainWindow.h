@@ -80,6 +80,7 @@ class MainWindow : public QMainWindow {
     void dragEnterEvent(QDragEnterEvent* event) override;
     void dropEvent(QDropEvent* event) override;
     void closeEvent(QCloseEvent* event) override;
+    bool eventFilter(QObject* object, QEvent* event) override;
     void resizeEvent(QResizeEvent* event) override;
 
   private:
@@ -114,6 +115,7 @@ class MainWindow : public QMainWindow {
     QString commandText() const;
     /// Page of the manual about what is shown.
     QString helpTopic() const;
+    void showHelp(QWidget* place);
     void showCommandLog();
     void refreshState();
     void showDocks();

@@ -324,14 +324,8 @@ void MainWindow::buildHelpMenu() {
                               this);
         sheet->exec(); // deletes itself
     });
-    addTo(help, tr("&Manual"), "manual", QKeySequence(Qt::Key_F1), QStringLiteral("info"), [this] {
-        auto* w = findChild<HelpWindow*>();
-        if (!w) {
-            w = new HelpWindow(QStringLiteral(":/help"), this);
-            w->setWindowFlag(Qt::Window);
-        }
-        w->open(helpTopic());
-    });
+    addTo(help, tr("&Manual"), "manual", QKeySequence(Qt::Key_F1), QStringLiteral("info"),
+          [this] { showHelp(this); });
     help->addSeparator();
     addTo(help, tr("&About QKOV Studio"), "about", QKeySequence(Qt::CTRL | Qt::Key_F1), {}, [this] {
         QMessageBox::about(

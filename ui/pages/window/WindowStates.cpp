@@ -9,6 +9,7 @@
 #include "pages/NotesPage.h"
 #include "pages/PairsPage.h"
 #include "pages/StartPage.h"
+#include "shell/HelpWindow.h"
 #include "widgets/JobBar.h"
 #include "widgets/SegmentedControl.h"
 #include "widgets/Theme.h"
@@ -22,6 +23,8 @@
 #include <QDir>
 #include <QDockWidget>
 #include <QFileInfo>
+#include <QHash>
+#include <QKeyEvent>
 #include <QLabel>
 #include <QPlainTextEdit>
 #include <QPushButton>
@@ -177,11 +180,36 @@ QString MainWindow::helpTopic() const {
     if (m_stack->currentWidget() != m_tabs) {
         return QStringLiteral("tutorial");
     }
-    const QString page = m_tabs->currentWidget()->objectName();
-    return page == QLatin1String("comparePage")  ? QStringLiteral("normalizations")
-           : page == QLatin1String("dataPage")   ? QStringLiteral("formats")
-           : page == QLatin1String("checksPage") ? QStringLiteral("metric")
-                                                 : QStringLiteral("tutorial");
+    return QStringLiteral("window#") +
+           m_tabs->currentWidget()->objectName().chopped(4); // "comparePage": compare
+}
+
+void MainWindow::showHelp(QWidget* place) {
+    static const QHash<QString, QString> topics{
+        {QStringLiteral("figureDialog"), QStringLiteral("window#figure")},
+        {QStringLiteral("optionsDialog"), QStringLiteral("window#options")},
+        {QStringLiteral("collectDialog"), QStringLiteral("window#collect")},
+        {QStringLiteral("importDialog"), QStringLiteral("window#import")},
+        {QStringLiteral("layoutDialog"), QStringLiteral("architectures#adding-one")},
+        {QStringLiteral("commandLog"), QStringLiteral("command-line")}};
+    // A window of a blocking dialog is not blocked by it.
+    auto* help = place->findChild<HelpWindow*>(QString(), Qt::FindDirectChildrenOnly);
+    if (!help) {
+        help = new HelpWindow(QStringLiteral(":/help"), place);
+    }
+    help->open(place == this ? helpTopic() : topics.value(place->objectName(), helpTopic()));
+}
+
+/// F1 in a dialog, which keeps the menu's shortcut from working.
+bool MainWindow::eventFilter(QObject* object, QEvent* event) {
+    if (event->type() == QEvent::KeyPress && static_cast<QKeyEvent*>(event)->key() == Qt::Key_F1) {
+        auto* dialog = qobject_cast<QDialog*>(QApplication::activeModalWidget());
+        if (dialog && object->isWidgetType() && static_cast<QWidget*>(object)->window() == dialog) {
+            showHelp(dialog);
+            return true;
+        }
+    }
+    return QMainWindow::eventFilter(object, event);
 }
 
 QString MainWindow::commandText() const {
