@@ -14,6 +14,7 @@
 #include "pages/checks/ChecksPage.h"
 #include "pages/compare/ComparePage.h"
 #include "pages/window/MainWindow.h"
+#include "widgets/FactList.h"
 #include "widgets/JobBar.h"
 #include "widgets/MessageBar.h"
 #include "widgets/SegmentedControl.h"
@@ -169,6 +170,9 @@ class TestTutorial : public QObject {
                                  60000);
         QTRY_VERIFY2(told(m_window->overview()->headlineText()),
                      qPrintable(m_window->overview()->headlineText()));
+        const QString facts = m_window->selectionPanel()->facts()->text();
+        const QString rank = facts.section(QStringLiteral("Rank: "), 1).section(u'\n', 0, 0);
+        QVERIFY2(told(rank), qPrintable(facts));
         QTest::keyClick(m_window.get(), Qt::Key_1, Qt::ControlModifier);
         QTRY_VERIFY(scores()->header().request.mode == engine::Mode::behavioral);
     }
@@ -242,8 +246,10 @@ class TestTutorial : public QObject {
         QTimer::singleShot(300, this, [file] {
             auto* dialog = qobject_cast<QFileDialog*>(QApplication::activeModalWidget());
             QVERIFY(dialog);
-            dialog->selectFile(file);
-            QMetaObject::invokeMethod(dialog, "accept");
+            auto* name = dialog->findChild<QLineEdit*>(QStringLiteral("fileNameEdit"));
+            QVERIFY(name);
+            name->setText(file);
+            QTest::keyClick(name, Qt::Key_Return);
         });
     }
 

@@ -139,10 +139,11 @@ HelpWindow::HelpWindow(const QString& folder, QWidget* parent)
     m_resized.setSingleShot(true);
     m_resized.setInterval(80);
     connect(&m_resized, &QTimer::timeout, this, [this] {
-        auto* bar = m_view->verticalScrollBar();
-        const double place = bar->maximum() > 0 ? double(bar->value()) / bar->maximum() : 0;
+        auto* scroll = m_view->verticalScrollBar();
+        const double place =
+            scroll->maximum() > 0 ? double(scroll->value()) / scroll->maximum() : 0;
         render();
-        bar->setValue(static_cast<int>(place * bar->maximum()));
+        scroll->setValue(static_cast<int>(place * scroll->maximum()));
     });
     connect(split, &QSplitter::splitterMoved, &m_resized, qOverload<>(&QTimer::start));
     listContents();
