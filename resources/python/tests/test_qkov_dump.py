@@ -185,6 +185,20 @@ def test_refusals():
         raise AssertionError("a model without attention was accepted")
 
 
+def test_model_info_knows_each_family():
+    base = dict(num_hidden_layers=2, num_attention_heads=4, hidden_size=16)
+    for more, kv, d in ((dict(model_type="falcon"), 1, 4),
+                        (dict(model_type="falcon", multi_query=False), 4, 4),
+                        (dict(model_type="falcon", multi_query=True, num_kv_heads=4), 1, 4),
+                        (dict(model_type="falcon", new_decoder_architecture=True, num_kv_heads=2), 2, 4),
+                        (dict(model_type="gpt_bigcode"), 1, 4),
+                        (dict(model_type="gpt_bigcode", multi_query=False), 4, 4),
+                        (dict(model_type="mpt", attn_config=dict(kv_n_heads=2)), 2, 4),
+                        (dict(model_type="llama", num_key_value_heads=2, head_dim=8), 2, 8)):
+        info = ModelInfo(dict(base, **more))
+        assert (info.num_kv_heads, info.head_dim) == (kv, d), more
+
+
 def test_small_gradients_are_not_rounded_to_nothing():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "dump.h5")

@@ -42,7 +42,11 @@ def _depends_on_batch(config):
 
 def _collect(args):
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise DumpError(f"transformers can't be loaded ({error}); install qkov-dump[collect], or record "
+                        "from your own loop") from error
 
     from .recorder import Recorder, causal_lm_losses
     from .writer import DumpWriter, ModelInfo
@@ -50,8 +54,10 @@ def _collect(args):
     model = AutoModelForCausalLM.from_pretrained(args.model).float().eval().to(args.device)
     model.requires_grad_(False)
     model.get_input_embeddings().register_forward_hook(lambda _m, _i, out: out.requires_grad_())
+    # What config.json leaves out has the model class's defaults; the file itself is kept as it is.
+    info = ModelInfo(model.config.to_dict(), name=args.model.rstrip("/").rsplit("/", 1)[-1])
     with open(f"{args.model}/config.json", encoding="utf-8") as f:
-        info = ModelInfo(json.load(f), name=args.model.rstrip("/").rsplit("/", 1)[-1])
+        info.config_json = f.read()
     try:
         tokenizer = AutoTokenizer.from_pretrained(args.model)
     except Exception:  # no tokenizer: samples must bring input_ids
@@ -79,7 +85,8 @@ def _collect(args):
                 mask = torch.tensor([[1] * len(s["input_ids"]) + [0] * (longest - len(s["input_ids"]))
                                      for s in batch], device=args.device)
                 with recorder:
-                    losses = causal_lm_losses(model(ids, attention_mask=mask).logits, labels, args.loss)
+                    losses = causal_lm_losses(model(ids, attention_mask=mask, use_cache=False).logits, labels,
+                                              args.loss)
                 recorder.backward(losses)
                 task.append(recorder, mask, [s["id"] for s in batch], (labels[:, 1:] != -100).sum(1).tolist(),
                             losses.tolist(), [s["text"] for s in batch], [s["group"] for s in batch], ids)

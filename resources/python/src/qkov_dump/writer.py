@@ -53,13 +53,16 @@ class ModelInfo:
         self.layout_json = json.dumps(layout) if layout else None
 
     def _kv_heads(self, text, get):
-        multi_query = bool(text.get("multi_query"))
+        multi_query = text.get("multi_query", True)
         if self.architecture == "falcon":
             if text.get("new_decoder_architecture"):
                 return get("num_kv_heads", default=self.num_heads)
             return 1 if multi_query else self.num_heads
         if self.architecture == "gpt_bigcode":
-            return 1 if text.get("multi_query", True) else self.num_heads
+            return 1 if multi_query else self.num_heads
+        attention = text.get("attn_config")  # mpt
+        if isinstance(attention, dict) and attention.get("kv_n_heads"):
+            return attention["kv_n_heads"]
         return get("num_key_value_heads", "num_kv_heads", default=self.num_heads)
 
 
