@@ -22,6 +22,7 @@ collect::TaskFile taskFile(const std::string& text) {
 } // namespace
 
 void CollectOptions::add(CLI::App* command, For what) {
+    m_what = what;
     command->add_option("--model", m_model, "Model folder, or a TorchScript .pt with --layout")
         ->type_name("DIR")
         ->required();
@@ -125,7 +126,9 @@ collect::CollectRequest CollectOptions::request(const Session& session) const {
     r.resume = m_resume;
     r.maxSamples = m_maxSamples;
     r.maxTokens = m_maxTokens;
-    r.memoryBudget = session.memoryBytes();
+    // What is free changes, and a collection that is continued must plan the same batches.
+    r.memoryBudget = session.modelMemoryBytes(m_what == For::run);
+    r.deviceBudget = session.limitsMemory() ? session.memoryBytes() : 0;
     r.threads = session.threads;
     r.device = session.device;
     return r;

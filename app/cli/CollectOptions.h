@@ -19,6 +19,7 @@ class CollectOptions {
     std::vector<std::filesystem::path> inputs() const;
 
   private:
+    For m_what = For::dump;
     std::string m_model;
     std::vector<std::string> m_tasks;
     std::string m_storage = "factors";

@@ -10,6 +10,7 @@
 #include "results/Summary.h"
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 namespace qkov::cli {
@@ -51,6 +52,7 @@ void run(const Session& session, const Options& o) {
     }
     session.checkOutputs(outputs, o.collect.inputs());
 
+    const auto start = std::chrono::steady_clock::now();
     Job job = session.job();
     collect::CollectSummary summary;
     const auto source = collect::capture(collecting, job, &summary);
@@ -70,6 +72,10 @@ void run(const Session& session, const Options& o) {
     if (session.wantsJson()) {
         nlohmann::json json = results::toJson(*scores, o.top);
         json["tasks"] = tasksJson(summary);
+        const std::chrono::duration<double> all = std::chrono::steady_clock::now() - start;
+        json["timing"]["load_s"] = summary.loadSeconds;
+        json["timing"]["capture_s"] = summary.seconds - summary.loadSeconds;
+        json["timing"]["after_load_s"] = all.count() - summary.loadSeconds;
         session.writeJson(json);
     }
 }

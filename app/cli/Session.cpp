@@ -2,6 +2,7 @@
 #include "Session.h"
 
 #include "base/AtomicFile.h"
+#include "base/Memory.h"
 #include "base/Numbers.h"
 #include "results/Summary.h"
 
@@ -39,7 +40,14 @@ void showProgress(const Progress& p) {
 } // namespace
 
 std::int64_t Session::memoryBytes() const {
-    return parseBytes(memoryBudget);
+    return parseBytes(limitsMemory() ? memoryBudget : "2G");
+}
+
+std::int64_t Session::modelMemoryBytes(bool ofFree) const {
+    const MachineMemory machine = machineMemory();
+    return limitsMemory()
+               ? memoryBytes()
+               : std::max(memoryBytes(), (ofFree ? machine.available : machine.total) / 2);
 }
 
 Job Session::job() const {
@@ -145,7 +153,10 @@ CLI::App* addCommand(CLI::App& app, Session& session, const std::string& name,
         ->check(CLI::Range(0, 4096))
         ->type_name("N")
         ->group(group);
-    command->add_option("--memory-budget", session.memoryBudget, "Memory to use, like 2G or 512M")
+    command
+        ->add_option("--memory-budget", session.memoryBudget,
+                     "Memory to use, like 512M; unset: 2G, or half of the machine's to collect and "
+                     "run. On a GPU also of gradients and activations, beside the weights")
         ->check([](const std::string& text) {
             try {
                 parseBytes(text);

@@ -23,12 +23,17 @@ class Session {
     bool progress = false;
     std::string device = "auto";
     int threads = 0;
-    std::string memoryBudget = "2G";
+    std::string memoryBudget; ///< as given; empty: not given
 
     /// Set by the command that was named; run after the whole command line was read.
     std::function<void()> action;
 
+    bool limitsMemory() const { return !memoryBudget.empty(); }
+    /// The budget, 2 GB where none is given.
     std::int64_t memoryBytes() const;
+    /// For work that holds a whole model: where no budget is given, half of what the machine has
+    /// (free), and at least 2 GB.
+    std::int64_t modelMemoryBytes(bool ofFree) const;
     /// Token of SIGINT and SIGTERM.
     const CancelToken& token() const { return m_token; }
     /// Reports to stderr on a terminal, or with --progress.

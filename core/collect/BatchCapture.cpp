@@ -53,15 +53,29 @@ at::Tensor deviceTensor(const std::vector<std::int64_t>& values, at::Device devi
 /// Cross entropy of `output` [B, T, E] and, if wanted, its gradient with respect to output. Written
 /// out by hand, chunk by chunk, instead of recorded: logits are the largest tensor there is.
 struct HeadResult {
-    std::vector<double> losses;
+    std::vector<at::Tensor> terms; ///< −log p of the predicted positions, on the device
     at::Tensor gradient;
 };
+
+/// Each sample's loss. Waits for the device: a backward pass should be under way by then.
+std::vector<double> sampleLosses(const HeadResult& head, const PaddedBatch& batch) {
+    std::vector<double> losses(batch.lengths.size(), 0.0);
+    if (head.terms.empty()) {
+        return losses;
+    }
+    const at::Tensor terms = at::cat(head.terms).to(at::kCPU, at::kDouble).contiguous();
+    const auto* values = terms.data_ptr<double>();
+    for (std::size_t i = 0; i < batch.row.size(); ++i) {
+        losses[static_cast<std::size_t>(batch.sample[i])] += values[i] * batch.weight[i];
+    }
+    return losses;
+}
+
 HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const PaddedBatch& batch,
                     bool wantGradient, const CancelToken& token) {
     const c10::NoGradGuard noGrad;
     const DecoderSpec& spec = decoder.spec();
     HeadResult result;
-    result.losses.assign(batch.lengths.size(), 0.0);
     const std::int64_t width = output.size(-1);
     const at::Tensor rows = output.reshape({-1, width});
     if (wantGradient) {
@@ -92,14 +106,7 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
             logits = capped * spec.logitSoftcap;
         }
         at::Tensor logp = at::log_softmax(logits, -1);
-        const at::Tensor nll =
-            logp.gather(1, target).squeeze(1).neg().to(at::kCPU, at::kDouble).contiguous();
-        const auto* values = nll.data_ptr<double>();
-        for (std::int64_t i = begin; i < end; ++i) {
-            const auto at = static_cast<std::size_t>(i);
-            result.losses[static_cast<std::size_t>(batch.sample[at])] +=
-                values[i - begin] * batch.weight[at];
-        }
+        result.terms.push_back(logp.gather(1, target).squeeze(1).neg());
         if (!wantGradient) {
             continue;
         }
@@ -113,7 +120,7 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
         if (spec.logitScale != 1) {
             grad.mul_(spec.logitScale);
         }
-        result.gradient.index_copy_(0, index, at::matmul(grad, decoder.headWeight()));
+        result.gradient.index_copy_(0, index, decoder.headBackward(grad));
     }
     if (wantGradient) {
         result.gradient = result.gradient.view(output.sizes());
@@ -164,8 +171,8 @@ BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const>
     observers.poll();
     const at::Tensor output = decoder.finish(hidden);
     HeadResult head = headLoss(decoder, output, batch, true, token);
-    result.losses = std::move(head.losses);
     output.backward(head.gradient);
+    result.losses = sampleLosses(head, batch);
     return result;
 }
 
@@ -184,7 +191,7 @@ std::vector<double> batchLosses(const Decoder& decoder, std::span<const Sample* 
     for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
         hidden = decoder.layer(l, hidden, context, observers);
     }
-    return headLoss(decoder, decoder.finish(hidden), batch, false, token).losses;
+    return sampleLosses(headLoss(decoder, decoder.finish(hidden), batch, false, token), batch);
 }
 
 at::Tensor denseGradients(const ProjectionFactors& f) {

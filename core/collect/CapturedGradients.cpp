@@ -24,12 +24,16 @@ CapturedGradients::CapturedGradients(CollectPlan plan, CollectRequest request,
         Task& task = m_tasks.emplace_back();
         task.batches.resize(planned.batches.size());
         task.place.resize(planned.samples.size());
+        task.starts.resize(planned.samples.size());
+        std::int64_t row = 0;
         for (std::size_t k = 0; k < planned.batches.size(); ++k) {
             task.batches[k].layout =
                 std::make_unique<PayloadLayout>(m_plan, m_request, planned, planned.batches[k]);
             for (std::size_t b = 0; b < planned.batches[k].size(); ++b) {
-                task.place[planned.batches[k][b]] = {static_cast<std::uint32_t>(k),
-                                                     static_cast<std::uint32_t>(b)};
+                const std::size_t sample = planned.batches[k][b];
+                task.place[sample] = {static_cast<std::uint32_t>(k), static_cast<std::uint32_t>(b)};
+                task.starts[sample] = row;
+                row += static_cast<std::int64_t>(planned.samples[sample].ids.size());
             }
         }
         for (const Sample& s : planned.samples) {
@@ -43,6 +47,17 @@ CapturedGradients::~CapturedGradients() {
     const bool interrupted = std::uncaught_exceptions() > m_exceptionsBefore;
     if (m_spool && !(m_request.resume && interrupted)) {
         m_spool->remove();
+    }
+}
+
+void CapturedGradients::setStore(std::unique_ptr<FactorStore> store) {
+    m_store = std::move(store);
+    for (std::size_t t = 0; t < m_tasks.size(); ++t) {
+        const PlannedTask& planned = m_plan.tasks[t];
+        for (std::size_t k = 0; k < planned.batches.size(); ++k) {
+            m_tasks[t].batches[k].layout = std::make_unique<PayloadLayout>(
+                m_plan, m_request, planned, planned.batches[k], false);
+        }
     }
 }
 
@@ -107,10 +122,10 @@ void CapturedGradients::complete(const dump::HeadTypes& types) {
     m_info.fingerprint = planFingerprint(m_request, m_plan);
 }
 
-const CapturedGradients::Task& CapturedGradients::taskOf(const dump::TaskInfo& task) const {
+std::size_t CapturedGradients::taskOf(const dump::TaskInfo& task) const {
     for (std::size_t t = 0; t < m_tasks.size(); ++t) {
         if (m_plan.tasks[t].name == task.name) {
-            return m_tasks[t];
+            return t;
         }
     }
     throw InputError("there is no task " + task.name);
@@ -124,9 +139,19 @@ const CapturedGradients::Recorded& CapturedGradients::recorded(const std::string
     return it->second;
 }
 
-const std::byte* CapturedGradients::data(const Task& task, std::int64_t sample,
-                                         const Recorded& r) const {
+const std::byte* CapturedGradients::data(std::size_t t, std::int64_t sample, const Recorded& r,
+                                         std::vector<std::byte>& buffer) const {
+    const Task& task = m_tasks[t];
     const auto [batch, inBatch] = task.place.at(static_cast<std::size_t>(sample));
+    if (m_store && !r.bias) {
+        const RecordedParameter& p = m_plan.parameters[r.parameter];
+        const std::int64_t rows = task.lengths[static_cast<std::size_t>(sample)];
+        const auto number = static_cast<std::int64_t>(dtypeSize(m_request.storage));
+        buffer.resize(static_cast<std::size_t>(rows * (p.dIn + p.dOut) * number));
+        m_store->read(t, r.parameter, task.starts[static_cast<std::size_t>(sample)], rows,
+                      buffer.data(), buffer.data() + rows * p.dIn * number);
+        return buffer.data();
+    }
     const Batch& b = task.batches[batch];
     return b.payload() + (r.bias ? b.layout->biasOffset(r.parameter, inBatch)
                                  : b.layout->offset(r.parameter, inBatch));
@@ -143,9 +168,11 @@ void CapturedGradients::read(const dump::TaskInfo& info, const dump::ParameterEn
     if (quantity == engine::Quantity::contributions) {
         throw InputError("captured gradients hold no contributions of " + parameter.name);
     }
-    const Task& task = taskOf(info);
+    const std::size_t t = taskOf(info);
+    const Task& task = m_tasks[t];
     const Recorded& r = recorded(parameter.name);
     const RecordedParameter& p = m_plan.parameters[r.parameter];
+    std::vector<std::byte> fetched;
     const bool dense = parameter.storage == dump::Storage::dense;
     const std::int64_t width = parameter.shape.size() > 1 ? parameter.shape[1] : 1;
     const std::size_t size = dtypeSize(parameter.dtype);
@@ -153,7 +180,7 @@ void CapturedGradients::read(const dump::TaskInfo& info, const dump::ParameterEn
     std::vector<double> sums, row;
     std::vector<float> x, g;
     for (const std::int64_t sample : samples) {
-        const std::byte* from = data(task, sample, r);
+        const std::byte* from = data(t, sample, r, fetched);
         if (dense) {
             for (std::int64_t i = 0; i < region.rows; ++i) {
                 const std::byte* at =
@@ -182,9 +209,9 @@ void CapturedGradients::read(const dump::TaskInfo& info, const dump::ParameterEn
         const std::size_t rowWidth = p.inOut ? dIn : dOut, columnWidth = p.inOut ? dOut : dIn;
         for (std::int64_t i = 0; i < region.rows; ++i) {
             sums.assign(static_cast<std::size_t>(region.columns), 0.0);
-            for (std::size_t t = 0; t < length; ++t) {
-                const double a = rows[t * rowWidth + static_cast<std::size_t>(region.row + i)];
-                const float* b = columns + t * columnWidth + region.column;
+            for (std::size_t token = 0; token < length; ++token) {
+                const double a = rows[token * rowWidth + static_cast<std::size_t>(region.row + i)];
+                const float* b = columns + token * columnWidth + region.column;
                 for (std::size_t c = 0; c < sums.size(); ++c) {
                     sums[c] += a * double(b[c]);
                 }
@@ -206,7 +233,7 @@ bool CapturedGradients::hasFactors(const dump::TaskInfo&,
 
 std::span<const std::int32_t> CapturedGradients::factorLengths(const dump::TaskInfo& task,
                                                                const dump::ParameterEntry&) const {
-    return taskOf(task).lengths;
+    return m_tasks[taskOf(task)].lengths;
 }
 
 std::array<DType, 2> CapturedGradients::factorTypes(const dump::TaskInfo&,
@@ -219,9 +246,11 @@ void CapturedGradients::readFactors(const dump::TaskInfo& info,
                                     std::span<const std::int64_t> samples,
                                     const dump::Region& region, void* input,
                                     void* gradOutput) const {
-    const Task& task = taskOf(info);
+    const std::size_t t = taskOf(info);
+    const Task& task = m_tasks[t];
     const Recorded& r = recorded(parameter.name);
     const RecordedParameter& p = m_plan.parameters[r.parameter];
+    std::vector<std::byte> fetched;
     const std::size_t size = dtypeSize(m_request.storage);
     auto* x = static_cast<std::byte*>(input);
     auto* g = static_cast<std::byte*>(gradOutput);
@@ -231,15 +260,16 @@ void CapturedGradients::readFactors(const dump::TaskInfo& info,
         if (n == width) {
             std::memcpy(to, from, rows * width * size);
         } else {
-            for (std::size_t t = 0; t < rows; ++t) {
-                std::memcpy(to + t * n * size,
-                            from + (t * width + static_cast<std::size_t>(first)) * size, n * size);
+            for (std::size_t token = 0; token < rows; ++token) {
+                std::memcpy(to + token * n * size,
+                            from + (token * width + static_cast<std::size_t>(first)) * size,
+                            n * size);
             }
         }
         to += rows * n * size;
     };
     for (const std::int64_t sample : samples) {
-        const std::byte* from = data(task, sample, r);
+        const std::byte* from = data(t, sample, r, fetched);
         const auto length =
             static_cast<std::size_t>(task.lengths[static_cast<std::size_t>(sample)]);
         const auto dIn = static_cast<std::size_t>(p.dIn), dOut = static_cast<std::size_t>(p.dOut);
@@ -252,6 +282,17 @@ void CapturedGradients::readFactors(const dump::TaskInfo& info,
                  p.inOut ? region.columns : region.rows);
         }
     }
+}
+
+engine::DeviceFactors
+CapturedGradients::deviceFactors(const dump::TaskInfo& info,
+                                 const dump::ParameterEntry& parameter) const {
+    if (!m_store || parameter.storage != dump::Storage::factored) {
+        return {};
+    }
+    const std::size_t t = taskOf(info);
+    const FactorStore::Place place = m_store->place(t, recorded(parameter.name).parameter);
+    return {m_store->device(), place.input, place.gradOutput, m_tasks[t].starts};
 }
 
 void CapturedGradients::readFisherElements(const dump::TaskInfo& task, const dump::FisherSet&,

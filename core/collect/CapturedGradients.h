@@ -12,11 +12,29 @@
 
 namespace qkov::collect {
 
+/// Factors that stay in the memory of a GPU. Rows of a task are its samples' tokens, batch by batch
+/// in the plan's order.
+class FactorStore {
+  public:
+    virtual ~FactorStore() = default;
+    virtual int device() const = 0; ///< CUDA's number
+    struct Place {
+        const void* input = nullptr;      ///< [rows, dIn]
+        const void* gradOutput = nullptr; ///< [rows, dOut]
+    };
+    virtual Place place(std::size_t task, std::size_t parameter) const = 0;
+    /// Copies rows to the host.
+    virtual void read(std::size_t task, std::size_t parameter, std::int64_t first,
+                      std::int64_t rows, void* input, void* gradOutput) const = 0;
+};
+
 class CapturedGradients final : public engine::GradientSource {
   public:
     /// @param spool where spooled batches lie, may be null; removed with the source unless it was
     ///        asked to be resumable and an exception (a cancel) ends the work
     CapturedGradients(CollectPlan plan, CollectRequest request, std::unique_ptr<Spool> spool);
+    /// Before anything is added: factors are kept there, payloads hold biases only.
+    void setStore(std::unique_ptr<FactorStore> store);
     ~CapturedGradients() override;
 
     const CollectPlan& plan() const { return m_plan; }
@@ -45,6 +63,8 @@ class CapturedGradients final : public engine::GradientSource {
     void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
                      std::span<const std::int64_t> samples, const dump::Region& region, void* input,
                      void* gradOutput) const override;
+    engine::DeviceFactors deviceFactors(const dump::TaskInfo& task,
+                                        const dump::ParameterEntry& parameter) const override;
     void readFisherElements(const dump::TaskInfo& task, const dump::FisherSet& set,
                             const std::string& parameter, const dump::Region& region,
                             double* target) const override;
@@ -63,13 +83,16 @@ class CapturedGradients final : public engine::GradientSource {
         std::vector<Batch> batches;
         std::vector<std::pair<std::uint32_t, std::uint32_t>> place; ///< sample → batch, in batch
         std::vector<std::int32_t> lengths;
+        std::vector<std::int64_t> starts; ///< sample → its first row in the store
     };
     struct Recorded {
         std::size_t parameter = 0;
         bool bias = false;
     };
-    const Task& taskOf(const dump::TaskInfo& task) const;
-    const std::byte* data(const Task& task, std::int64_t sample, const Recorded& recorded) const;
+    std::size_t taskOf(const dump::TaskInfo& task) const;
+    /// A sample's payload of a parameter; `buffer` holds it if it has to be fetched.
+    const std::byte* data(std::size_t task, std::int64_t sample, const Recorded& recorded,
+                          std::vector<std::byte>& buffer) const;
     const Recorded& recorded(const std::string& parameter) const;
     void describe(std::size_t task);
 
@@ -77,6 +100,7 @@ class CapturedGradients final : public engine::GradientSource {
     CollectRequest m_request;
     std::unique_ptr<Spool> m_spool;
     int m_exceptionsBefore = std::uncaught_exceptions();
+    std::unique_ptr<FactorStore> m_store;
     std::vector<Task> m_tasks;
     std::map<std::string, Recorded> m_recorded;
     dump::DumpInfo m_info;

@@ -43,6 +43,9 @@ struct CollectRequest {
     std::int64_t maxSamples = 0;  ///< per task; 0: all
     std::int64_t maxTokens = 0;   ///< per sample; 0: the model's own limit
     std::int64_t memoryBudget = std::int64_t(2) << 30;
+    /// On a GPU, bytes of its memory for gradients and activations beside the model's weights;
+    /// 0: what it has. There memoryBudget is the host's alone.
+    std::int64_t deviceBudget = 0;
     int threads = 0;
     std::string device = "auto";
 };
@@ -67,6 +70,7 @@ struct CollectSummary {
     std::vector<Task> tasks;
     std::vector<std::string> warnings;
     double seconds = 0;
+    double loadSeconds = 0; ///< of these: until the model was ready to run
     std::uint64_t diskBytes = 0;
 };
 

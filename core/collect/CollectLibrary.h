@@ -8,7 +8,7 @@
 
 namespace qkov::collect {
 
-inline constexpr int collectLibraryVersion = 4;
+inline constexpr int collectLibraryVersion = 5;
 
 struct CollectLibrary {
     int version;

@@ -30,6 +30,13 @@ constexpr std::int64_t cpuBatchTokens = 512;
 // Padding allowed in a batch: the shortest sample has at least this share of the longest's tokens.
 constexpr double shortestShare = 0.8;
 constexpr std::int64_t freePadding = 8;
+// The same for a GPU, which has work of several layers waiting when a cancel comes.
+constexpr double flopsPerPollGpu = 2.5e12;
+// Shares of a GPU's memory: of what is free, for a run; of all, where batches must be the same when
+// the run is continued another day.
+constexpr double shareOfFree = 0.92;
+constexpr double shareOfAll = 0.6;
+constexpr double gpuReserve = 1e9; ///< libraries' own
 
 std::string forLayer(const std::string& pattern, std::int64_t layer) {
     const auto at = pattern.find("{l}");
@@ -194,11 +201,16 @@ struct Footprint {
     }
 };
 
-/// Reads the task files and cuts them into batches.
-/// @param workers how many batches may run at the same time, if memory allows
+/// How batches are cut.
+struct Cutting {
+    int workers = 1;      ///< batches that may run at the same time, if memory allows
+    double gpuBytes = -1; ///< of a GPU's memory, beside the weights; < 0: it runs on the CPU
+    std::function<bool(std::int64_t batch, std::int64_t tokens)> fits;
+};
+
+/// Reads the task files and cuts them into batches. @param cuttingFor called once all are read
 void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rules,
-               const Footprint& footprint, int workers,
-               const std::function<bool(std::int64_t, std::int64_t)>& fits) {
+               const Footprint& footprint, const std::function<Cutting()>& cuttingFor) {
     if (request.maxTokens > 0 && (rules.maxTokens == 0 || request.maxTokens < rules.maxTokens)) {
         rules.maxTokens = request.maxTokens;
     }
@@ -207,7 +219,6 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
     const double stored = dtypeSize(request.storage);
     const double perToken = recordedNumbersPerToken(plan.parameters);
     const double weights = recordedWeights(plan.parameters, true);
-    double largest = 0, largestStored = 0;
     for (const TaskFile& file : request.tasks) {
         PlannedTask task;
         task.name = file.name;
@@ -227,13 +238,6 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
                                     " samples were cut to " + std::to_string(rules.maxTokens) +
                                     " tokens");
         }
-        task.batches = planBatches(task.samples, fits);
-        for (const auto& batch : task.batches) {
-            const auto length = double(task.samples[batch.front()].ids.size());
-            const auto size = double(batch.size());
-            largest = std::max(largest, footprint.running(size, length));
-            largestStored = std::max(largestStored, footprint.stored(size, length));
-        }
         const auto n = double(task.samples.size());
         plan.diskBytes += request.factored ? n * double(task.longest) * perToken * stored
                                            : n * recordedWeights(plan.parameters, false) * stored;
@@ -252,11 +256,34 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
         }
         plan.tasks.push_back(std::move(task));
     }
-    const auto budget = static_cast<double>(request.memoryBudget);
+    const Cutting cutting = cuttingFor();
+    double largest = 0, largestStored = 0;
     std::size_t batches = 0;
-    for (const PlannedTask& task : plan.tasks) {
+    for (PlannedTask& task : plan.tasks) {
+        task.batches = planBatches(task.samples, cutting.fits);
         batches += task.batches.size();
+        for (const auto& batch : task.batches) {
+            const auto length = double(task.samples[batch.front()].ids.size());
+            const auto size = double(batch.size());
+            largest = std::max(largest, footprint.running(size, length));
+            largestStored = std::max(largestStored, footprint.stored(size, length));
+        }
     }
+    if (cutting.gpuBytes >= 0) {
+        plan.peakBytes = plan.weightBytes + plan.storeBytes + largest;
+        if (largest > cutting.gpuBytes) {
+            throw InputError("needs about " + formatBytes(plan.peakBytes) +
+                                 " of the GPU's memory for its longest sample, there is room for " +
+                                 formatBytes(cutting.gpuBytes + plan.weightBytes),
+                             request.model, {},
+                             request.deviceBudget > 0
+                                 ? "raise --memory-budget or lower --max-tokens"
+                                 : "lower --max-tokens, or use --device cpu");
+        }
+        return;
+    }
+    const auto budget = static_cast<double>(request.memoryBudget);
+    const int workers = cutting.workers;
     const double fixed = programBytes + plan.weightBytes;
     const double room = (budget - fixed - 2 * largestStored) / largest;
     const double most = std::min({double(workers), double(batches), std::floor(room)});
@@ -275,7 +302,62 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
 
 } // namespace
 
-CollectPlan planCollect(const CollectRequest& request, bool cuda) {
+namespace {
+
+/// Bytes of the weights where the model runs.
+double weightBytes(const CollectPlan& plan, const CollectRequest& request,
+                   const PlanDevice& device) {
+    const double number = request.computeDouble ? 8 : 4;
+    if (!device.halfWeights || request.computeDouble) {
+        return static_cast<double>(plan.checkpoint->parameterCount()) * number;
+    }
+    double sum = 0;
+    double largest = 0; // is there twice while it is loaded
+    for (const auto& [name, entry] : plan.checkpoint->tensors()) {
+        const auto bytes = static_cast<double>(entry.bytes);
+        sum += bytes;
+        largest = std::max(largest, bytes);
+    }
+    return sum + 2 * largest;
+}
+
+/// Cutting for a GPU, and whether all factors stay in its memory.
+Cutting gpuCutting(CollectPlan& plan, const CollectRequest& request, const PlanDevice& device,
+                   const Footprint& footprint) {
+    Cutting cutting;
+    double room =
+        (device.keep ? shareOfFree * device.available - gpuReserve : shareOfAll * device.total) -
+        plan.weightBytes;
+    if (request.deviceBudget > 0) {
+        room = std::min(room, double(request.deviceBudget));
+    }
+    room = std::max(0.0, room);
+    if (device.keep && request.factored) {
+        double factors = 0;
+        double least = 0;
+        for (const PlannedTask& task : plan.tasks) {
+            for (const Sample& s : task.samples) {
+                factors += footprint.stored(1, double(s.ids.size()));
+            }
+            least = std::max(least, footprint.running(1, double(task.longest)));
+        }
+        if (factors + least <= room) {
+            plan.storeBytes = factors;
+            room -= factors;
+        }
+    }
+    cutting.gpuBytes = room;
+    const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
+    cutting.fits = [&footprint, room, perLayer](std::int64_t batch, std::int64_t tokens) {
+        return footprint.running(double(batch), double(tokens)) <= room &&
+               2 * perLayer * double(batch) * double(tokens) <= flopsPerPollGpu;
+    };
+    return cutting;
+}
+
+} // namespace
+
+CollectPlan planCollect(const CollectRequest& request, const PlanDevice& device) {
     checkRequest(request);
     const std::string layout =
         request.layout.empty() ? std::string() : model::readLayoutFile(request.layout);
@@ -294,8 +376,7 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
     SampleRules rules;
     rules.vocabulary = plan.spec.vocabulary;
     rules.maxTokens = plan.spec.maxPositions;
-    const double number = request.computeDouble ? 8 : 4;
-    plan.weightBytes = static_cast<double>(plan.checkpoint->parameterCount()) * number;
+    plan.weightBytes = weightBytes(plan, request, device);
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
     double largestTensor = 0;
     for (const auto& [name, entry] : plan.checkpoint->tensors()) {
@@ -310,7 +391,7 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
         return payloadBytes(plan, request, batch, tokens);
     };
     footprint.running = [&](double batch, double tokens) {
-        return batchBytes(plan.spec, request, cuda, batch, tokens,
+        return batchBytes(plan.spec, request, device.cuda, batch, tokens,
                           payloadBytes(plan, request, batch, tokens));
     };
     if (request.headTypes || request.behavioralFisher) {
@@ -319,13 +400,17 @@ CollectPlan planCollect(const CollectRequest& request, bool cuda) {
     }
     const double room = double(request.memoryBudget) - programBytes - plan.weightBytes;
     const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
-    planTasks(plan, request, rules, footprint, cuda ? 1 : threads,
-              [&](std::int64_t batch, std::int64_t tokens) {
-                  const double all = double(batch) * double(tokens);
-                  return footprint.alone(double(batch), double(tokens)) <= room &&
-                         (cuda ||
-                          (2 * perLayer * all <= flopsPerPoll && all <= double(cpuBatchTokens)));
-              });
+    planTasks(plan, request, rules, footprint, [&] {
+        if (device.cuda && device.total > 0) {
+            return gpuCutting(plan, request, device, footprint);
+        }
+        return Cutting{device.cuda ? 1 : threads, -1, [&](std::int64_t batch, std::int64_t tokens) {
+                           const double all = double(batch) * double(tokens);
+                           return footprint.alone(double(batch), double(tokens)) <= room &&
+                                  (device.cuda || (2 * perLayer * all <= flopsPerPoll &&
+                                                   all <= double(cpuBatchTokens)));
+                       }};
+    });
     return plan;
 }
 
@@ -411,8 +496,9 @@ CollectPlan planScript(const CollectRequest& request,
     footprint.stored = [&](double batch, double tokens) {
         return payloadBytes(plan, request, batch, tokens);
     };
-    planTasks(plan, request, rules, footprint, 1,
-              [](std::int64_t batch, std::int64_t) { return batch <= 1; });
+    planTasks(plan, request, rules, footprint, [] {
+        return Cutting{1, -1, [](std::int64_t batch, std::int64_t) { return batch <= 1; }};
+    });
     plan.warnings.push_back("a module's own working memory is not in the estimate");
     return plan;
 }

@@ -48,7 +48,8 @@ struct CollectPlan {
     /// Batches that run at the same time, each on threads ÷ workers threads; 1 on a GPU. The
     /// batches themselves don't depend on it.
     int workers = 1;
-    double peakBytes = 0; ///< of the whole run
+    double storeBytes = 0; ///< of factors that stay in the GPU's memory; 0: none do
+    double peakBytes = 0;  ///< of the whole run, in the GPU's memory where it runs on one
     double diskBytes = 0;
     double flops = 0; ///< forward, backward and Fisher
     std::vector<std::string> warnings;
@@ -62,10 +63,17 @@ std::vector<std::vector<std::size_t>>
 planBatches(const std::vector<Sample>& samples,
             const std::function<bool(std::int64_t batch, std::int64_t tokens)>& fits);
 
+/// Where the model will run.
+struct PlanDevice {
+    bool cuda = false;
+    bool halfWeights = false;        ///< weights as halves (Products.h)
+    double available = 0, total = 0; ///< the GPU's memory; 0: not known, the budget counts
+    bool keep = false;               ///< factors may stay there
+};
+
 /// For a model directory.
-/// @param cuda plan for a GPU: batches limited by memory only, not by the time to a cancel
 /// @throws InputError, UsageError
-CollectPlan planCollect(const CollectRequest& request, bool cuda);
+CollectPlan planCollect(const CollectRequest& request, const PlanDevice& device);
 
 /// A TorchScript module's parameters.
 struct ScriptParameter {

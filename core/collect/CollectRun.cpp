@@ -4,9 +4,11 @@
 #include "base/Error.h"
 #include "base/Numbers.h"
 #include "base/Threads.h"
+#include "collect/DeviceStore.h"
 #include "collect/HeadScores.h"
 #include "collect/ScriptModel.h"
 #include "collect/TorchThreads.h"
+#include "engine/Backend.h"
 
 #include <atomic>
 #include <chrono>
@@ -19,7 +21,11 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <torch/version.h>
 #include <unistd.h>
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 8)
+#include <c10/core/CachingDeviceAllocator.h>
+#endif
 
 namespace qkov::collect {
 namespace {
@@ -111,6 +117,7 @@ class BackgroundWriter {
 struct Destination {
     std::function<bool(std::size_t task, std::size_t batch)> has; ///< from an earlier run
     BackgroundWriter::Write write;
+    DeviceStore* store = nullptr; ///< takes the factors, if there is one
 };
 
 struct BatchPlace {
@@ -166,11 +173,20 @@ class Runner {
         , m_reduction(request.loss) {
         const at::ScalarType compute = request.computeDouble ? at::kDouble : at::kFloat;
         if (plan.checkpoint) {
-            m_decoder = std::make_unique<Decoder>(plan.spec, *plan.checkpoint, compute, device,
-                                                  [&job](double fraction) {
-                                                      job.checkCancelled();
-                                                      job.advance(fraction);
-                                                  });
+            DecoderLoading loading;
+            loading.poll = [&job](double fraction) {
+                job.checkCancelled();
+                job.advance(fraction);
+            };
+            std::jthread warming; // waits for it at the end of this block
+            if (device.is_cuda()) {
+                loading.firstLayer = [&](const Decoder& first) {
+                    warming =
+                        std::jthread([&, first] { warmUp(first, plan, request, device, job); });
+                };
+            }
+            m_decoder =
+                std::make_unique<Decoder>(plan.spec, *plan.checkpoint, compute, device, loading);
         } else {
             m_script = std::make_unique<ScriptModel>(request.model, compute, device);
         }
@@ -182,6 +198,45 @@ class Runner {
     const Decoder& decoder() const { return *m_decoder; }
 
   private:
+    /// The first batch through the first layer while the others are being read: libraries load
+    /// their kernels when they are first used, which takes longer than a whole batch.
+    static void warmUp(const Decoder& first, const CollectPlan& plan, const CollectRequest& request,
+                       at::Device device, const Job& job) {
+        try {
+            // The batches' memory in one piece, cut up later: every piece that the driver is asked
+            // for takes time.
+            at::empty(
+                {static_cast<std::int64_t>(plan.peakBytes - plan.weightBytes - plan.storeBytes)},
+                at::TensorOptions(at::kByte).device(device));
+            CollectPlan one;
+            for (const RecordedParameter& p : plan.parameters) {
+                if (p.layer == 0) {
+                    one.parameters.push_back(p);
+                }
+            }
+            const PlannedTask& task = plan.tasks.front();
+            PlannedTask& copy = one.tasks.emplace_back();
+            copy.batches.emplace_back();
+            std::vector<const Sample*> samples;
+            for (const std::size_t i : task.batches.front()) {
+                copy.batches.front().push_back(copy.samples.size());
+                copy.samples.push_back(task.samples[i]);
+                samples.push_back(&task.samples[i]);
+            }
+            const BatchCapture captured = captureBatch(first, samples, request.loss, job.token());
+            RoundingLoss loss;
+            if (plan.storeBytes > 0) {
+                DeviceStore store(one, request, device);
+                store.put(0, 0, captured, loss);
+                store.finish();
+            } else {
+                packBatch(one, request, copy, copy.batches.front(), captured, loss);
+            }
+        } catch (const std::exception&) {
+            // The real batches will say what is wrong.
+        }
+    }
+
     const CollectPlan& m_plan;
     LossReduction m_reduction;
     std::unique_ptr<Decoder> m_decoder;
@@ -211,8 +266,10 @@ void releaseFreeMemory() {
 }
 
 /// Runs what is not there yet; returns the head types if they are wanted.
+/// @param ready called when the model is loaded
 dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
-                         const Destination& destination, Job& job, CollectSummary& summary) {
+                         const Destination& destination, Job& job, CollectSummary& summary,
+                         const std::function<void()>& ready) {
     const bool wantTypes = request.headTypes || request.behavioralFisher;
     BatchProgress progress(plan, destination.has);
     const std::vector<BatchPlace>& left = progress.left();
@@ -228,6 +285,7 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
     setOperationThreads(plan.operationThreads(request));
     const Runner runner(plan, request, device, job);
     job.checkCancelled();
+    ready();
     BackgroundWriter writer(destination.write);
     job.stage("Collecting", 0.05, 0.8);
     std::vector<RoundingLoss> losses(static_cast<std::size_t>(plan.workers));
@@ -240,8 +298,10 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
             samples.push_back(&task.samples[s]);
         }
         BatchCapture capture = runner.capture(samples, job.token());
-        auto payload = packBatch(plan, request, task, task.batches[b], capture,
-                                 losses[static_cast<std::size_t>(worker)]);
+        RoundingLoss& loss = losses[static_cast<std::size_t>(worker)];
+        Payload payload = destination.store
+                              ? destination.store->put(t, b, capture, loss)
+                              : packBatch(plan, request, task, task.batches[b], capture, loss);
         writer.put({t, b, std::move(capture.losses), std::move(payload)});
         progress.done(left[i], job);
     });
@@ -291,12 +351,41 @@ at::Device resolveDevice(const std::string& device) {
     return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
-CollectPlan makePlan(const CollectRequest& request) {
+namespace {
+
+CollectPlan planFor(const CollectRequest& request, bool keep) {
     const at::Device device = resolveDevice(request.device);
     if (isScript(request)) {
         return planScript(request, ScriptModel(request.model, at::kFloat, at::kCPU).parameters());
     }
-    return planCollect(request, device.is_cuda());
+    PlanDevice where;
+    where.cuda = device.is_cuda();
+    where.halfWeights = hasHalfProducts(device);
+    where.keep = keep;
+    if (where.cuda) {
+        const engine::DeviceMemory memory =
+            engine::deviceMemory(device.index() < 0 ? 0 : device.index());
+        where.available = double(memory.available);
+        where.total = double(memory.total);
+    }
+    return planCollect(request, where);
+}
+
+/// Gives back what Torch keeps for later: the engine allocates on its own.
+void releaseDeviceMemory(at::Device device) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 8)
+    if (device.is_cuda()) {
+        at::getDeviceAllocator(device.type())->emptyCache();
+    }
+#else
+    (void)device; // older ones can't be asked without CUDA's headers
+#endif
+}
+
+} // namespace
+
+CollectPlan makePlan(const CollectRequest& request) {
+    return planFor(request, false);
 }
 
 double measureRate(const CollectRequest& request) {
@@ -342,9 +431,9 @@ void describe(const CollectPlan& plan, CollectSummary& summary) {
     }
 }
 
-CollectPlan preparedPlan(const CollectRequest& request, Job& job) {
+CollectPlan preparedPlan(const CollectRequest& request, bool keep, Job& job) {
     job.stage("Reading the samples", 0, 0.02);
-    CollectPlan plan = makePlan(request);
+    CollectPlan plan = planFor(request, keep);
     job.checkCancelled();
     return plan;
 }
@@ -358,7 +447,7 @@ CollectSummary runCollect(const CollectRequest& request, Job& job) {
     if (std::filesystem::is_directory(request.out, ignored)) {
         throw InputError("is a folder, expected the name of a dump file", request.out);
     }
-    const CollectPlan plan = preparedPlan(request, job);
+    const CollectPlan plan = preparedPlan(request, false, job);
     CollectSummary summary;
     describe(plan, summary);
     Spool spool(request.out, planFingerprint(request, plan), request.resume);
@@ -366,9 +455,11 @@ CollectSummary runCollect(const CollectRequest& request, Job& job) {
         [&](std::size_t t, std::size_t b) { return request.resume && spool.has(t, b); },
         [&](const BackgroundWriter::Batch& batch) {
             spool.write(batch.task, batch.batch, batch.losses, batch.payload);
-        }};
+        },
+        nullptr};
     try {
-        const dump::HeadTypes types = runModel(plan, request, device, destination, job, summary);
+        const dump::HeadTypes types = runModel(plan, request, device, destination, job, summary,
+                                               [&] { summary.loadSeconds = secondsSince(start); });
         releaseFreeMemory();
         writeDump(plan, request, spool, types, device, job, summary);
     } catch (const InputError&) {
@@ -391,25 +482,36 @@ std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request
                                                    CollectSummary& summary) {
     const auto start = Clock::now();
     const at::Device device = resolveDevice(request.device);
-    CollectPlan plan = preparedPlan(request, job);
+    std::jthread warming;
+    if (device.is_cuda()) { // scoring follows: the engine gets ready beside the loading
+        warming = std::jthread([name = request.device] { engine::warmUp(name); });
+    }
+    CollectPlan plan = preparedPlan(request, !request.resume, job);
     describe(plan, summary);
+    const bool onDevice = plan.storeBytes > 0;
     double bytes = 0;
     for (const PlannedTask& task : plan.tasks) {
         for (const auto& batch : task.batches) {
-            bytes += double(PayloadLayout(plan, request, task, batch).bytes);
+            bytes += double(PayloadLayout(plan, request, task, batch, !onDevice).bytes);
         }
     }
-    // On a GPU the budget is the card's; gradients lie in the host's memory.
+    // On a GPU the model is in the card's memory.
     const double room = double(request.memoryBudget) - (device.is_cuda() ? 0 : plan.peakBytes);
     std::unique_ptr<Spool> spool;
     // What is to be resumed must lie on disk.
-    if (bytes > room || request.resume) {
+    if ((bytes > room && !onDevice) || request.resume) {
         const auto base = request.out.empty() ? std::filesystem::temp_directory_path() /
                                                     ("qkov-" + std::to_string(::getpid()))
                                               : request.out;
         spool = std::make_unique<Spool>(base, planFingerprint(request, plan), request.resume);
     }
     auto source = std::make_unique<CapturedGradients>(std::move(plan), request, std::move(spool));
+    DeviceStore* store = nullptr;
+    if (onDevice) {
+        auto made = std::make_unique<DeviceStore>(source->plan(), source->request(), device);
+        store = made.get();
+        source->setStore(std::move(made));
+    }
     const Destination destination{
         [&](std::size_t t, std::size_t b) { return request.resume && source->spool()->has(t, b); },
         [&](BackgroundWriter::Batch batch) {
@@ -418,8 +520,18 @@ std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request
             } else {
                 source->add(batch.task, batch.batch, batch.losses, std::move(batch.payload));
             }
-        }};
-    source->complete(runModel(source->plan(), request, device, destination, job, summary));
+        },
+        store};
+    source->complete(runModel(source->plan(), request, device, destination, job, summary, [&] {
+        if (warming.joinable()) {
+            warming.join();
+        }
+        summary.loadSeconds = secondsSince(start);
+    }));
+    if (store) {
+        store->finish();
+    }
+    releaseDeviceMemory(device);
     for (CollectSummary::Task& t : summary.tasks) {
         double total = 0;
         for (const dump::SampleInfo& s : source->info().task(t.name)->samples) {

@@ -202,7 +202,7 @@ at::Tensor Decoder::layer(std::int64_t index, const at::Tensor& hidden, const Co
 }
 
 at::Tensor Decoder::embed(const at::Tensor& ids) const {
-    at::Tensor h = at::embedding(m_embedding, ids);
+    at::Tensor h = at::embedding(m_embedding, ids).to(m_compute);
     if (m_spec.embeddingScale != 1) {
         h = h * m_spec.embeddingScale;
     }
@@ -221,13 +221,17 @@ at::Tensor Decoder::finish(const at::Tensor& hidden) const {
 }
 
 at::Tensor Decoder::rawLogits(const at::Tensor& rows) const {
-    return at::linear(rows, m_head, m_headBias);
+    return m_head(rows);
+}
+
+at::Tensor Decoder::headBackward(const at::Tensor& gradient) const {
+    return m_head.half ? halfProduct(gradient, m_head.half) : at::matmul(gradient, m_head.weight);
 }
 
 std::vector<at::Tensor> Decoder::weights() const {
-    std::vector<at::Tensor> all{m_embedding, m_positions, m_headBias};
-    if (!m_head.is_same(m_embedding)) {
-        all.push_back(m_head);
+    std::vector<at::Tensor> all{m_embedding, m_positions, m_head.bias};
+    if (!m_head.weight.is_same(m_embedding)) {
+        all.push_back(m_head.weight);
     }
     const auto add = [&](const auto& part) {
         all.push_back(part.weight);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "collect/DecoderSpec.h"
+#include "collect/Products.h"
 #include "model/Checkpoint.h"
 
 #include <ATen/ATen.h>
@@ -17,13 +18,16 @@ namespace qkov::collect {
 /// y = x Wᵀ + b with W [out, in] in memory (a transposed view where the file has [in, out]).
 struct Linear {
     at::Tensor weight, bias; ///< bias undefined: none
+    HalfWeight half;         ///< instead of `weight`, for products on tensor cores
     std::string parameter;   ///< the weight's name in the file
     std::string biasParameter;
     bool inOut = false;
-    explicit operator bool() const { return weight.defined(); }
-    std::int64_t in() const { return weight.size(1); }
-    std::int64_t out() const { return weight.size(0); }
-    at::Tensor operator()(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+    explicit operator bool() const { return weight.defined() || half; }
+    std::int64_t in() const { return half ? half.high.size(1) : weight.size(1); }
+    std::int64_t out() const { return half ? half.high.size(0) : weight.size(0); }
+    at::Tensor operator()(const at::Tensor& x) const {
+        return half ? halfLinear(x, half, bias) : at::linear(x, weight, bias);
+    }
 };
 
 /// Which of a layer's recorded matrices.
@@ -41,14 +45,25 @@ struct Observers {
     std::function<void()> poll; ///< between steps; may throw
 };
 
+class Decoder;
+
+struct DecoderLoading {
+    std::function<void(double fraction)> poll; ///< called between tensors; may throw
+    /// Called once with a decoder of the first layer alone, while the others are still to come; it
+    /// shares its tensors.
+    std::function<void(const Decoder&)> firstLayer;
+    /// Weights as float32 as they are, also where tensor cores would serve: for whoever wants
+    /// gradients of the weights.
+    bool plainWeights = false;
+};
+
 class Decoder {
   public:
     /// Loads the weights in `compute` (float or double) onto `device`.
     /// @throws InputError a tensor is missing or has another shape than the config says (both
     /// named)
-    /// @param poll called between tensors; may throw
     Decoder(const DecoderSpec& spec, const model::Checkpoint& checkpoint, at::ScalarType compute,
-            at::Device device, const std::function<void(double fraction)>& poll = {});
+            at::Device device, const DecoderLoading& loading = {});
 
     const DecoderSpec& spec() const { return m_spec; }
     at::Device device() const { return m_device; }
@@ -73,8 +88,8 @@ class Decoder {
     at::Tensor finish(const at::Tensor& hidden) const;
     /// rows [R, D] → logits [R, V] before scale and soft cap.
     at::Tensor rawLogits(const at::Tensor& rows) const;
-    /// The head's weight [V, D].
-    const at::Tensor& headWeight() const { return m_head; }
+    /// Gradient of the logits [R, V] → gradient of the rows [R, D].
+    at::Tensor headBackward(const at::Tensor& gradient) const;
 
     /// Every weight, for whoever wants gradients of them (a plain training step, in benchmarks).
     std::vector<at::Tensor> weights() const;
@@ -105,7 +120,9 @@ class Decoder {
     at::ScalarType m_compute;
     at::Device m_device;
     std::uint64_t m_bytes = 0;
-    at::Tensor m_embedding, m_positions, m_head, m_headBias;
+    at::Tensor m_embedding; ///< in the compute type, or as stored
+    at::Tensor m_positions;
+    Linear m_head; ///< its weight may be the embedding
     Norm m_embeddingNorm, m_finalNorm;
     Linear m_projectIn, m_projectOut;
     std::vector<Layer> m_layers;

@@ -55,18 +55,20 @@ void releasePages(const std::byte* data, std::size_t bytes) {
 class WeightLoader {
   public:
     WeightLoader(Decoder& decoder, const model::Checkpoint& checkpoint,
-                 const std::function<void(double)>& poll)
+                 const DecoderLoading& loading)
         : m_decoder(decoder)
         , m_checkpoint(checkpoint)
-        , m_poll(poll) {}
+        , m_loading(loading)
+        , m_halves(!loading.plainWeights && decoder.m_compute == at::kFloat &&
+                   hasHalfProducts(decoder.m_device)) {}
 
-    /// The tensor in the compute type on the device; `found` gets its name in the file.
-    at::Tensor tensor(const std::string& name, const std::vector<std::int64_t>& shape,
+    /// The tensor on the device, as stored; `found` gets its name in the file.
+    at::Tensor stored(const std::string& name, const std::vector<std::int64_t>& shape,
                       std::string* found = nullptr) {
         const model::TensorEntry& entry = m_checkpoint.require(name);
-        if (m_poll) {
-            m_poll(static_cast<double>(m_loaded) /
-                   static_cast<double>(std::max<std::uint64_t>(1, m_checkpoint.bytes())));
+        if (m_loading.poll) {
+            m_loading.poll(static_cast<double>(m_loaded) /
+                           static_cast<double>(std::max<std::uint64_t>(1, m_checkpoint.bytes())));
         }
         m_loaded += entry.bytes;
         if (entry.shape != shape) {
@@ -79,10 +81,33 @@ class WeightLoader {
         // Copied, not mapped: a file that shrinks while we run must not take the process with it.
         const at::Tensor view = at::from_blob(const_cast<std::byte*>(entry.data), entry.shape,
                                               at::TensorOptions(scalarType(entry.dtype)));
-        at::Tensor copy = view.to(m_decoder.m_device, m_decoder.m_compute, false, true);
+        // Converted where it is used: a GPU does it at once, and half the bytes travel.
+        at::Tensor copy = m_decoder.m_device.is_cpu() ? view.to(m_decoder.m_compute, false, true)
+                                                      : view.to(m_decoder.m_device, false, true);
         releasePages(entry.data, entry.bytes);
-        m_decoder.m_bytes += static_cast<std::uint64_t>(copy.numel() * copy.element_size());
         return copy;
+    }
+
+    /// In the compute type.
+    at::Tensor tensor(const std::string& name, const std::vector<std::int64_t>& shape,
+                      std::string* found = nullptr) {
+        return counted(stored(name, shape, found).to(m_decoder.m_compute));
+    }
+    at::Tensor counted(at::Tensor t) {
+        if (t.defined()) {
+            m_decoder.m_bytes += static_cast<std::uint64_t>(t.numel() * t.element_size());
+        }
+        return t;
+    }
+    /// As `result`'s weight [out, in], in whichever form its products take.
+    void setWeight(Linear& result, const at::Tensor& weight) {
+        if (m_halves) {
+            result.half = halfWeight(weight);
+            counted(result.half.high);
+            counted(result.half.low);
+        } else {
+            result.weight = counted(weight.to(m_decoder.m_compute));
+        }
     }
 
     Linear linear(const LinearSpec& spec, std::int64_t layer, std::int64_t out, std::int64_t in) {
@@ -92,11 +117,10 @@ class WeightLoader {
         }
         const std::string base = forLayer(spec.name, layer);
         result.inOut = spec.inOut;
-        if (spec.inOut) {
-            result.weight = tensor(base + ".weight", {in, out}, &result.parameter).t();
-        } else {
-            result.weight = tensor(base + ".weight", {out, in}, &result.parameter);
-        }
+        const std::vector<std::int64_t> shape =
+            spec.inOut ? std::vector{in, out} : std::vector{out, in};
+        const at::Tensor weight = stored(base + ".weight", shape, &result.parameter);
+        setWeight(result, spec.inOut ? weight.t() : weight);
         if (spec.bias) {
             result.bias = tensor(base + ".bias", {out}, &result.biasParameter);
         }
@@ -118,7 +142,9 @@ class WeightLoader {
     void load() {
         const DecoderSpec& s = m_decoder.m_spec;
         const std::int64_t D = s.hidden;
-        m_decoder.m_embedding = tensor(s.embedding, {s.vocabulary, s.embeddingDim});
+        const at::Tensor embedding = stored(s.embedding, {s.vocabulary, s.embeddingDim});
+        // Rows are looked up and then converted where nobody asks for gradients of them.
+        m_decoder.m_embedding = counted(m_halves ? embedding : embedding.to(m_decoder.m_compute));
         if (s.positions == PositionKind::learned) {
             m_decoder.m_positions =
                 tensor(s.positionEmbedding, {s.maxPositions + s.positionOffset, D});
@@ -127,13 +153,23 @@ class WeightLoader {
         m_decoder.m_projectIn = linear(s.projectIn, 0, D, s.embeddingDim);
         m_decoder.m_projectOut = linear(s.projectOut, 0, s.embeddingDim, D);
         m_decoder.m_finalNorm = norm(s.finalNorm, 0, D);
+        if (s.head != s.embedding) {
+            setWeight(m_decoder.m_head, stored(s.head, {s.vocabulary, s.embeddingDim}));
+        } else if (m_halves) {
+            setWeight(m_decoder.m_head, embedding);
+        } else {
+            m_decoder.m_head.weight = m_decoder.m_embedding;
+        }
+        if (!s.headBias.empty()) {
+            m_decoder.m_head.bias = tensor(s.headBias, {s.vocabulary});
+        }
         for (std::int64_t l = 0; l < s.layers; ++l) {
             m_decoder.m_layers.push_back(layer(l));
-        }
-        m_decoder.m_head = s.head == s.embedding ? m_decoder.m_embedding
-                                                 : tensor(s.head, {s.vocabulary, s.embeddingDim});
-        if (!s.headBias.empty()) {
-            m_decoder.m_headBias = tensor(s.headBias, {s.vocabulary});
+            if (l == 0 && m_loading.firstLayer) {
+                Decoder first = m_decoder;
+                first.m_spec.layers = 1;
+                m_loading.firstLayer(first);
+            }
         }
     }
 
@@ -162,17 +198,18 @@ class WeightLoader {
 
     Decoder& m_decoder;
     const model::Checkpoint& m_checkpoint;
-    const std::function<void(double)>& m_poll;
+    const DecoderLoading& m_loading;
+    bool m_halves;
     std::uint64_t m_loaded = 0;
 };
 
 Decoder::Decoder(const DecoderSpec& spec, const model::Checkpoint& checkpoint,
-                 at::ScalarType compute, at::Device device, const std::function<void(double)>& poll)
+                 at::ScalarType compute, at::Device device, const DecoderLoading& loading)
     : m_spec(spec)
     , m_compute(compute)
     , m_device(device) {
     const c10::NoGradGuard noGrad;
-    WeightLoader(*this, checkpoint, poll).load();
+    WeightLoader(*this, checkpoint, loading).load();
 }
 
 } // namespace qkov::collect

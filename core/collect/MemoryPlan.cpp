@@ -10,6 +10,7 @@ namespace {
 
 // What the allocator loses between arrays of different lives.
 constexpr double memorySlack = 1.15;
+constexpr double gpuSlack = 1.25; // its allocator keeps pieces of many sizes
 
 /// A layer's arrays that live only while it runs, per token: the largest moment of the backward
 /// pass, in the feed-forward part or in the attention.
@@ -40,15 +41,15 @@ double batchBytes(const DecoderSpec& s, const CollectRequest& request, bool cuda
                   double tokens, double payloadBytes) {
     const double number = request.computeDouble ? 8 : 4;
     const double logits =
-        (s.logitSoftcap > 0 ? 5 : 2) *
+        ((s.logitSoftcap > 0 ? 5 : 2) + (cuda ? 2 : 0)) *
         std::min(double(logitsAtOnce(cuda)), batch * tokens * double(s.vocabulary));
-    const double passing = batch * tokens * passingNumbers(s, tokens);
+    const double passing = (cuda ? 2 : 1) * batch * tokens * passingNumbers(s, tokens); // halves
     const double running =
         number * (activationNumbers(s, batch, tokens) + std::max(logits, passing));
     // Behind the backward pass the recorded arrays stand beside their rounded copy.
     const double recorded = number * batch * tokens * double(s.layers) *
                             (2 * double(s.hidden) + double(s.heads * s.headDim + s.qkvRows()));
-    return memorySlack * std::max(running, recorded + payloadBytes);
+    return (cuda ? gpuSlack : memorySlack) * std::max(running, recorded + payloadBytes);
 }
 
 double headTypeBytes(const DecoderSpec& s, const CollectRequest& request, int threads) {

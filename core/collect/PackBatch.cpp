@@ -2,24 +2,56 @@
 #include "collect/CollectRun.h"
 
 #include "base/Error.h"
+#include "collect/Rounding.h"
 
 #include <cmath>
 #include <cstring>
 
 namespace qkov::collect {
-namespace {
 
-constexpr double largestHalf = 65504;
-
-/// Power of two s such that input/s and gradOutput·s have about the same largest magnitude: small
-/// gradients survive float16, and the product is unchanged.
 double balance(double input, double gradOutput) {
     if (!(input > 0) || !(gradOutput > 0)) {
         return 1;
     }
+    constexpr long most = static_cast<long>(largestShift);
     const long exponent = std::lround((std::log2(input) - std::log2(gradOutput)) / 2);
-    return std::ldexp(1.0, static_cast<int>(std::min(60L, std::max(-60L, exponent))));
+    return std::ldexp(1.0, static_cast<int>(std::min(most, std::max(-most, exponent))));
 }
+
+void BatchNames::notFinite(const std::string& what, std::size_t b) const {
+    throw InputError(what + " of sample \"" + task.samples[batch[b]].id + "\" (task " + task.name +
+                         ") is not a finite number",
+                     request.model, {}, "try --compute-dtype f64, or leave the sample out");
+}
+
+void BatchNames::checkLosses(const std::vector<double>& losses) const {
+    for (std::size_t b = 0; b < batch.size(); ++b) {
+        if (!std::isfinite(losses[b])) {
+            notFinite("the loss", b);
+        }
+    }
+}
+
+void BatchNames::checkRange(double largest, const std::string& parameter, std::size_t b) const {
+    if (largest > largestHalf) {
+        throw InputError("the gradient of " + parameter + " of sample \"" +
+                             task.samples[batch[b]].id + "\" is too large for float16",
+                         request.model, {}, "use --dtype f32");
+    }
+}
+
+void BatchNames::checkFactors(double input, double gradOutput, bool half,
+                              const std::string& parameter, std::size_t b) const {
+    if (!std::isfinite(input) || !std::isfinite(gradOutput)) {
+        notFinite("the gradient of " + parameter, b);
+    }
+    if (half) {
+        const double scale = balance(input, gradOutput);
+        checkRange(std::max(input / scale, gradOutput * scale), parameter, b);
+    }
+}
+
+namespace {
 
 /// Largest magnitude per sample, on the host; NaN stays NaN.
 std::vector<double> largestPerSample(const at::Tensor& values) {
@@ -35,6 +67,7 @@ class Packer {
         , m_request(request)
         , m_task(task)
         , m_batch(batch)
+        , m_names{request, task, batch}
         , m_layout(plan, request, task, batch)
         , m_payload(m_layout.bytes)
         , m_type(request.storage == DType::f16 ? at::kHalf : at::kFloat) {}
@@ -47,11 +80,7 @@ class Packer {
             throw Error("captured " + std::to_string(count) + " parameters, expected " +
                         std::to_string(m_plan.parameters.size()));
         }
-        for (std::size_t b = 0; b < m_batch.size(); ++b) {
-            if (!std::isfinite(capture.losses[b])) {
-                fail("the loss", b);
-            }
-        }
+        m_names.checkLosses(capture.losses);
         const at::Device device = whole ? capture.whole.front().weight.device()
                                         : capture.projections.front().input.device();
         m_written = at::zeros({}, at::TensorOptions(at::kLong).device(device));
@@ -86,11 +115,6 @@ class Packer {
 
   private:
     const Sample& sample(std::size_t b) const { return m_task.samples[m_batch[b]]; }
-    [[noreturn]] void fail(const std::string& what, std::size_t b) const {
-        throw InputError(what + " of sample \"" + sample(b).id + "\" (task " + m_task.name +
-                             ") is not a finite number",
-                         m_request.model, {}, "try --compute-dtype f64, or leave the sample out");
-    }
 
     /// 1 on the samples' own rows, 0 on padding: [B, T, 1].
     void maskRows(const ProjectionFactors& f) {
@@ -130,12 +154,10 @@ class Packer {
         const std::vector<double> largestG = largestPerSample(g);
         std::vector<double> scale(m_batch.size(), 1.0);
         for (std::size_t b = 0; b < m_batch.size(); ++b) {
-            if (!std::isfinite(largestX[b]) || !std::isfinite(largestG[b])) {
-                fail("the gradient of " + f.linear->parameter, b);
-            }
+            m_names.checkFactors(largestX[b], largestG[b], m_type == at::kHalf, f.linear->parameter,
+                                 b);
             if (m_type == at::kHalf) {
                 scale[b] = balance(largestX[b], largestG[b]);
-                checkRange(largestX[b] / scale[b], f.linear->parameter, b);
             }
         }
         if (m_type == at::kHalf) {
@@ -171,10 +193,10 @@ class Packer {
     void packWhole(std::size_t p, std::size_t b, const at::Tensor& dense) {
         const double largest = largestPerSample(dense).front();
         if (!std::isfinite(largest)) {
-            fail("the gradient of " + m_plan.parameters[p].name, b);
+            m_names.notFinite("the gradient of " + m_plan.parameters[p].name, b);
         }
         if (m_type == at::kHalf) {
-            checkRange(largest, m_plan.parameters[p].name, b);
+            m_names.checkRange(largest, m_plan.parameters[p].name, b);
         }
         copy({rounded(dense).flatten()}, m_layout.offset(p, b));
     }
@@ -184,18 +206,11 @@ class Packer {
         copy({gradients.to(at::kFloat).flatten()}, m_layout.biasOffset(p, 0));
     }
 
-    void checkRange(double largest, const std::string& parameter, std::size_t b) const {
-        if (largest > largestHalf) {
-            throw InputError("the gradient of " + parameter + " of sample \"" + sample(b).id +
-                                 "\" is too large for float16",
-                             m_request.model, {}, "use --dtype f32");
-        }
-    }
-
     const CollectPlan& m_plan;
     const CollectRequest& m_request;
     const PlannedTask& m_task;
     const std::vector<std::size_t>& m_batch;
+    BatchNames m_names;
     PayloadLayout m_layout;
     Payload m_payload;
     at::ScalarType m_type;

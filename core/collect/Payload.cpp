@@ -4,15 +4,17 @@
 namespace qkov::collect {
 
 PayloadLayout::PayloadLayout(const CollectPlan& plan, const CollectRequest& request,
-                             const PlannedTask& task, const std::vector<std::size_t>& batch)
+                             const PlannedTask& task, const std::vector<std::size_t>& batch,
+                             bool weights)
     : samples(batch.size()) {
     const std::size_t size = dtypeSize(request.storage);
     for (const RecordedParameter& p : plan.parameters) {
         const auto in = static_cast<std::size_t>(p.dIn), out = static_cast<std::size_t>(p.dOut);
         for (const std::size_t i : batch) {
             offsets.push_back(bytes);
-            bytes +=
-                request.factored ? task.samples[i].ids.size() * (in + out) * size : in * out * size;
+            bytes += !weights           ? 0
+                     : request.factored ? task.samples[i].ids.size() * (in + out) * size
+                                        : in * out * size;
         }
         bytes = (bytes + 3) / 4 * 4;
         for (std::size_t b = 0; b < batch.size(); ++b) {

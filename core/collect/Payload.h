@@ -50,8 +50,9 @@ using Payload = std::vector<std::byte, UnclearedAllocator<std::byte>>;
 /// gradOutput [length, d] (factored) or the gradient (dense) in the stored type; then, where it is
 /// collected, the bias gradients [dOut] as float32.
 struct PayloadLayout {
+    /// @param weights false: the biases only, the rest is kept elsewhere
     PayloadLayout(const CollectPlan& plan, const CollectRequest& request, const PlannedTask& task,
-                  const std::vector<std::size_t>& batch);
+                  const std::vector<std::size_t>& batch, bool weights = true);
     std::size_t offset(std::size_t parameter, std::size_t inBatch) const {
         return offsets[parameter * samples + inBatch];
     }

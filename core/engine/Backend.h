@@ -52,6 +52,13 @@ struct FactorData {
         nullptr; ///< [samples + 1], first token of each sample, and the end
     std::int64_t samples = 0, rows = 0, columns = 0;
     bool inOut = false;
+    /// Where the data lies in the memory of the backend's device (Backend::device()) with all
+    /// features of its parameter: rows are `inputWidth` and `gradOutputWidth` numbers apart, the
+    /// pointers are those of the rectangle's first feature, and sample s has the rows starts[s] …
+    /// starts[s] + offsets[s + 1] − offsets[s]. It is read in place.
+    bool onDevice = false;
+    std::int64_t inputWidth = 0, gradOutputWidth = 0;
+    const std::int64_t* starts = nullptr;
     std::int64_t inputs() const { return inOut ? rows : columns; }
     std::int64_t outputs() const { return inOut ? columns : rows; }
 };
@@ -145,6 +152,8 @@ class Backend {
     virtual ~Backend() = default;
     /// "cpu (AVX-512, 2 threads)", "cuda:0 (NVIDIA H200)"
     virtual std::string description() const = 0;
+    /// The CUDA device that it works on; −1: none.
+    virtual int device() const { return -1; }
     /// Bytes of tile data (as loaded) that may live at once, given what the user allows.
     virtual std::int64_t tileBytes(std::int64_t memoryBudget) const = 0;
     /// A tile's size that is large enough for efficient reads and products, and small enough for
@@ -176,6 +185,15 @@ class OutOfTileMemory : public Error {
 
 /// @param threads 0: all cores
 std::unique_ptr<Backend> makeCpuBackend(int threads);
+
+/// What a CUDA device has free now; nothing where there is no such device.
+struct DeviceMemory {
+    std::int64_t available = 0, total = 0; ///< bytes
+};
+DeviceMemory deviceMemory(int device);
+/// Uses the device for the first time, which takes it a second that later calls then save. For
+/// "auto" and "cuda…"; does nothing where they mean the CPU. Never throws.
+void warmUp(const std::string& device) noexcept;
 
 /// The device names of ScoreRequest: "cpu", "cuda", "cuda:1", "auto" (CUDA when it works, else
 /// CPU).

@@ -68,10 +68,12 @@ class Computation {
     Clock::time_point m_start = Clock::now();
     double m_work = 1, m_done = 0;
     double m_readSeconds = 0, m_computeSeconds = 0;
+    StageSeconds m_stages;
 };
 
 RunContext Computation::runContext(Loader& loader) {
-    RunContext run{m_context, m_bundles, m_backend, loader, m_job, {}, {}, 0, 0, false, 1, {}, 0};
+    RunContext run{m_context, m_bundles, m_backend, loader, m_job, {}, {},
+                   0,         0,         false,     1,      {},    0,  {}};
     run.allPairs = m_pooledPairs || !m_context.profile();
     const std::size_t nA = m_context.tasks[0].selected.size();
     const std::size_t nB = m_context.tasks[1].selected.size();
@@ -108,7 +110,7 @@ void Computation::startProgress(const Plan& plan, double begin, double end, bool
 
 Excluded Computation::scan() {
     Excluded found;
-    Loader loader(m_context, m_bundles, m_job);
+    Loader loader(m_context, m_bundles, m_job, m_backend.device());
     RunContext run = runContext(loader);
     const Plan plan = makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend));
     startProgress(plan, 0, 0.2, true);
@@ -124,7 +126,7 @@ void Computation::run(std::int64_t shrink) {
         throw UsageError("the scores of all pairs need " + formatBytes(double(results)) +
                          "; raise --memory-budget, or select fewer samples, layers or heads");
     }
-    Loader loader(m_context, m_bundles, m_job);
+    Loader loader(m_context, m_bundles, m_job, m_backend.device());
     RunContext run = runContext(loader);
     const Plan plan =
         makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend) / shrink);
@@ -164,6 +166,7 @@ void Computation::run(std::int64_t shrink) {
             m_nextBundle = group.bundle + 1;
             m_readSeconds += loader.readSeconds() - m_readSeconds;
             m_computeSeconds = run.computeSeconds;
+            m_stages = run.stages;
         }
     }
     // Layers without any bundle are complete as they are: all missing.
@@ -268,6 +271,7 @@ std::vector<std::shared_ptr<const Scores>> Computation::results() const {
         header->missing.insert(header->missing.end(), m_missing[m].begin(), m_missing[m].end());
         header->readSeconds = m_readSeconds;
         header->computeSeconds = m_computeSeconds;
+        header->stages = m_stages;
         header->totalSeconds = seconds(m_start);
         out.push_back(std::make_shared<ScoreTensor>(std::move(header), m_results[m]));
     }

@@ -17,6 +17,16 @@ namespace qkov::engine {
 
 enum class Quantity : std::uint8_t { gradients, contributions };
 
+/// A parameter's factors of all samples of a task in the memory of a CUDA device, row-major:
+/// input [tokens, inputs], gradOutput [tokens, outputs] with all features of the parameter, in the
+/// types that factorTypes() tells. Rows starts[i] … starts[i] + factorLengths()[i] are sample i's.
+struct DeviceFactors {
+    int device = -1; ///< number of the device; −1: they are not on one
+    const void* input = nullptr;
+    const void* gradOutput = nullptr;
+    std::span<const std::int64_t> starts; ///< [n], in host memory
+};
+
 /// Read-only, safe to use from several threads.
 class GradientSource {
   public:
@@ -48,6 +58,10 @@ class GradientSource {
     virtual void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
                              std::span<const std::int64_t> samples, const dump::Region& region,
                              void* input, void* gradOutput) const = 0;
+    /// Where the factors lie if they are on a device already: a backend there reads them in place.
+    virtual DeviceFactors deviceFactors(const dump::TaskInfo&, const dump::ParameterEntry&) const {
+        return {};
+    }
 
     /// As in DumpReader.
     virtual void readFisherElements(const dump::TaskInfo& task, const dump::FisherSet& set,

@@ -32,11 +32,13 @@ std::vector<View> GroupRun::viewsOf(const TileSpec& spec) const {
     return views;
 }
 
-void GroupRun::timed(const std::function<void()>& work) {
+void GroupRun::timed(double StageSeconds::*stage, const std::function<void()>& work) {
     const auto start = std::chrono::steady_clock::now();
     work();
-    m_run.computeSeconds +=
+    const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    m_run.computeSeconds += seconds;
+    m_run.stages.*stage += seconds;
 }
 
 ActiveTile GroupRun::activate(std::size_t index, bool withFisher) {
@@ -47,7 +49,7 @@ ActiveTile GroupRun::activate(std::size_t index, bool withFisher) {
     }
     tile.views = viewsOf(m_group.tiles[index]);
     const dump::Region& region = m_group.tiles[index].region;
-    timed([&] {
+    timed(&StageSeconds::prepare, [&] {
         for (auto& task : tile.loaded->numbers) {
             for (LoadedNumbers& numbers : task) {
                 if (numbers.used) {
@@ -78,6 +80,14 @@ void GroupRun::load(LoadedNumbers& numbers, const dump::Region& region) {
     data.input = numbers.buffer.data.get();
     data.gradOutput = numbers.gradOutput.data.get();
     data.offsets = numbers.offsets.data();
+    if (numbers.onDevice.device >= 0) {
+        data.onDevice = true;
+        data.input = numbers.onDevice.input;
+        data.gradOutput = numbers.onDevice.gradOutput;
+        data.inputWidth = numbers.inputWidth;
+        data.gradOutputWidth = numbers.gradOutputWidth;
+        data.starts = numbers.starts.data();
+    }
     data.samples = samples;
     data.rows = region.rows;
     data.columns = region.columns;
@@ -106,13 +116,14 @@ void GroupRun::sumUp(ActiveTile& tile) {
     m_run.backend.statistics(calls, m_run.job);
 }
 
-void GroupRun::eachTile(const std::function<void(ActiveTile&)>& work, bool withFisher) {
+void GroupRun::eachTile(double StageSeconds::*stage, const std::function<void(ActiveTile&)>& work,
+                        bool withFisher) {
     const auto count = [&](std::size_t i) {
         return static_cast<double>(m_group.tiles[i].region.count());
     };
     if (m_group.resident && !m_resident.empty()) {
         for (std::size_t i = 0; i < m_resident.size(); ++i) {
-            timed([&] { work(m_resident[i]); });
+            timed(stage, [&] { work(m_resident[i]); });
             m_run.advance(count(i));
         }
         return;
@@ -120,7 +131,7 @@ void GroupRun::eachTile(const std::function<void(ActiveTile&)>& work, bool withF
     for (std::size_t i = 0; i < m_group.tiles.size(); ++i) {
         ActiveTile tile = activate(i, withFisher);
         checkFinite(tile);
-        timed([&] { work(tile); });
+        timed(stage, [&] { work(tile); });
         if (m_group.resident) {
             m_resident.push_back(std::move(tile));
         } else {
@@ -220,21 +231,25 @@ void GroupRun::run(const std::function<void()>& readAhead) {
         state.normsRight.assign(modes, std::vector<double>(m_run.nRight));
     }
     if (m_context.profile()) {
-        eachTile([this](ActiveTile& tile) { collectSums(tile); }, false);
-        eachTile([this](ActiveTile& tile) { addProfile(tile); }, false);
+        eachTile(
+            &StageSeconds::prepare, [this](ActiveTile& tile) { collectSums(tile); }, false);
+        eachTile(
+            &StageSeconds::prepare, [this](ActiveTile& tile) { addProfile(tile); }, false);
     } else if (m_computesFisher || m_group.resident) {
-        eachTile([](ActiveTile&) {}, m_computesFisher);
+        eachTile(
+            &StageSeconds::prepare, [](ActiveTile&) {}, m_computesFisher);
     }
     if (m_group.resident) {
         readAhead();
     }
-    timed([this] { makeWeights(); });
-    eachTile([this](ActiveTile& tile) { score(tile); }, false);
+    timed(&StageSeconds::weights, [this] { makeWeights(); });
+    eachTile(
+        &StageSeconds::products, [this](ActiveTile& tile) { score(tile); }, false);
     for (ActiveTile& tile : m_resident) {
         release(tile);
     }
     m_resident.clear();
-    timed([this] { scoreExactly(); });
+    timed(&StageSeconds::products, [this] { scoreExactly(); });
 }
 
 } // namespace detail

@@ -38,6 +38,7 @@ struct RunContext {
     /// Called after each tile of each pass with the parameters × passes it stood for.
     std::function<void(double)> advance;
     double computeSeconds = 0;
+    StageSeconds stages;
 };
 
 /// Fills the states of the group's units.

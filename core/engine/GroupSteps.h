@@ -45,8 +45,9 @@ class GroupRun {
     ActiveTile activate(std::size_t index, bool withFisher);
     void load(LoadedNumbers& numbers, const dump::Region& region);
     void release(ActiveTile& tile) { m_run.loader.recycle(std::move(tile.loaded)); }
-    void eachTile(const std::function<void(ActiveTile&)>& work, bool withFisher);
-    void timed(const std::function<void()>& work);
+    void eachTile(double StageSeconds::*stage, const std::function<void(ActiveTile&)>& work,
+                  bool withFisher);
+    void timed(double StageSeconds::*stage, const std::function<void()>& work);
     void checkFinite(const ActiveTile& tile) const;
     [[noreturn]] void reportNonFinite(int task, Quantity quantity, const std::string& parameter,
                                       std::int64_t sample, const dump::Region& region) const;

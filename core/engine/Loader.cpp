@@ -59,10 +59,12 @@ void BufferPool::give(Buffer buffer) {
     }
 }
 
-Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job)
+Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job,
+               int device)
     : m_context(context)
     , m_bundles(bundles)
     , m_job(job)
+    , m_device(device)
     , m_pool(
           static_cast<std::size_t>(std::max<std::int64_t>(0, context.request.memoryBudget / 5))) {}
 
@@ -187,6 +189,25 @@ void Loader::readFactors(const dump::TaskInfo& task, const dump::ParameterEntry&
     out.offsets = {0};
     for (const std::int64_t s : out.samples) {
         out.offsets.push_back(out.offsets.back() + lengths[static_cast<std::size_t>(s)]);
+    }
+    const DeviceFactors there =
+        m_device >= 0 ? m_context.source->deviceFactors(task, entry) : DeviceFactors{};
+    if (there.device >= 0 && there.device == m_device) {
+        out.onDevice = there;
+        out.inputWidth = entry.shape[entry.inOut ? 0 : 1];
+        out.gradOutputWidth = entry.shape[entry.inOut ? 1 : 0];
+        const auto skip = [](const void* from, std::int64_t features, DType type) {
+            return static_cast<const std::byte*>(from) +
+                   features * static_cast<std::int64_t>(dtypeSize(type));
+        };
+        out.onDevice.input =
+            skip(there.input, entry.inOut ? region.row : region.column, out.factorTypes[0]);
+        out.onDevice.gradOutput =
+            skip(there.gradOutput, entry.inOut ? region.column : region.row, out.factorTypes[1]);
+        for (const std::int64_t s : out.samples) {
+            out.starts.push_back(there.starts[static_cast<std::size_t>(s)]);
+        }
+        return;
     }
     const std::int64_t inputBytes = (entry.inOut ? region.rows : region.columns) *
                                     static_cast<std::int64_t>(dtypeSize(out.factorTypes[0]));

@@ -18,9 +18,11 @@ struct Bytes {
     std::int64_t held = 0; ///< in memory
     double read = 0;       ///< from the source
 };
-/// @param keepsFactors factored gradients are not rebuilt as a whole
+/// Factored gradients are not rebuilt as a whole where the backend keeps factors, and take nothing
+/// where they lie on its device already.
 Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region& shape,
-                  bool keepsFactors) {
+                  const Backend& backend) {
+    const bool keepsFactors = backend.keepsFactors();
     const Needs needs = needsOf(c, p);
     Bytes bytes;
     for (std::size_t t = 0; t < 2; ++t) {
@@ -38,7 +40,9 @@ Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region
             if (!factored || !keepsFactors) {
                 bytes.held += dense;
             }
-            if (factored) {
+            const bool there = factored && backend.device() >= 0 &&
+                               c.source->deviceFactors(task, entry).device == backend.device();
+            if (factored && !there) {
                 // The factors stay beside what is rebuilt from them.
                 const auto lengths = c.source->factorLengths(task, entry);
                 std::int64_t tokens = 0;
@@ -53,7 +57,7 @@ Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region
                     double(tokens * (shape.rows + shape.columns) * width) / double(shape.count());
                 bytes.held += static_cast<std::int64_t>(factors) + 1;
                 bytes.read += factors;
-            } else {
+            } else if (!there) {
                 bytes.read += double(dense);
             }
         }
@@ -169,7 +173,7 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
     const std::int64_t comfortable = backend.comfortableTileBytes();
     const auto bytesPerNumber = [&](const Context& context, const BundleParameter& parameter,
                                     const dump::Region& shape) {
-        return numberBytes(context, parameter, shape, backend.keepsFactors());
+        return numberBytes(context, parameter, shape, backend);
     };
     const std::int64_t half = std::max<std::int64_t>(tileBudget / 2, 1);
     for (std::size_t b = 0; b < bundles.size(); ++b) {

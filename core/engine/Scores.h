@@ -19,6 +19,12 @@ struct CellHealth {
     double lambda;     ///< the λ applied
 };
 
+/// Where the computing time went.
+struct StageSeconds {
+    double prepare = 0; ///< numbers to the backend, extremes, Fisher sums
+    double weights = 0, products = 0;
+};
+
 struct ScoreHeader {
     model::ModelShape model;
     std::string dumpName;
@@ -36,6 +42,7 @@ struct ScoreHeader {
     std::vector<std::string> missing; ///< what the dump lacks, one line each
     std::vector<std::string> notes;   ///< choices and warnings the reader must see
     double readSeconds = 0, computeSeconds = 0, totalSeconds = 0;
+    StageSeconds stages; ///< of computeSeconds; not kept in results files
 
     std::size_t nA() const { return samplesA.size(); }
     std::size_t nB() const { return samplesB.size(); }

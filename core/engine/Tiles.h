@@ -85,6 +85,9 @@ struct LoadedNumbers {
     BufferPool::Buffer gradOutput;
     std::vector<std::int64_t> offsets; ///< of the samples' tokens
     bool inOut = false;
+    DeviceFactors onDevice;           ///< instead of the buffers; pointers of the region
+    std::vector<std::int64_t> starts; ///< of the samples' rows there
+    std::int64_t inputWidth = 0, gradOutputWidth = 0;
     std::unique_ptr<Tile> tile; ///< set by the engine once a backend has it
 };
 
@@ -96,7 +99,8 @@ struct LoadedTile {
 /// Reads the tiles of a plan, in the order in which the engine asks.
 class Loader {
   public:
-    Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job);
+    /// @param device the backend's: factors that lie there are not read
+    Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job, int device);
     ~Loader();
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
@@ -118,6 +122,7 @@ class Loader {
     const Context& m_context;
     const std::vector<Bundle>& m_bundles;
     const Job& m_job;
+    int m_device;
     BufferPool m_pool;
     std::future<std::unique_ptr<LoadedTile>> m_next;
     std::size_t m_nextBundle = 0;

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What capturing per-sample gradients costs, as ratios within one run:
-//   plain    one batched forward and backward pass of the same batches with gradients of all
-//   weights capture  the same batches through captureBatch: exact per-sample factors of all
-//   projections packed   capture, and the factors rounded to float16 in host memory loop     plain
-//   passes sample by sample
-// on a model of GPT-2-small's shape with random weights.
+// What capturing per-sample gradients costs, as ratios within one run, on a model of GPT-2-small's
+// shape with random weights:
+// - plain: one batched forward and backward pass of the same batches, gradients of all weights
+// - capture: the same batches through captureBatch: exact per-sample factors of all projections
+// - kept: capture, and the factors rounded to float16 where `qkov run` keeps them on a GPU
+// - packed: capture, and the factors rounded to float16 in host memory
+// - loop: plain passes sample by sample, the gradients left where they are, and the same with the
+//   gradients of the attention weights copied to host memory, where the next sample can't overwrite
+//   them
 //
 // bench_capture [--device cpu|cuda] [--samples N] [--tokens T,T] [--layers L] [--batch B]
-// [--no-loop] bench_capture --check FOLDER… [--device cuda]   gradients on the device against
-// float64 on the CPU
+//               [--no-loop]
+// bench_capture --check FOLDER… [--device cuda]
+//     gradients on the device against float64 on the CPU
 #include "base/Error.h"
 #include "base/Threads.h"
 #include "collect/CollectRun.h"
+#include "collect/DeviceStore.h"
 
 #include <ATen/Parallel.h>
 
@@ -101,13 +106,15 @@ std::filesystem::path makeModel(std::int64_t layers) {
 }
 
 Decoder openDecoder(const std::filesystem::path& folder, const model::Checkpoint& checkpoint,
-                    at::ScalarType compute, at::Device device) {
+                    at::ScalarType compute, at::Device device, bool plain = false) {
     std::vector<std::string> names;
     for (const auto& [name, entry] : checkpoint.tensors()) {
         names.push_back(name);
     }
+    DecoderLoading loading;
+    loading.plainWeights = plain;
     return Decoder(decoderSpec(checkpoint.shape(), folder / "config.json", names), checkpoint,
-                   compute, device);
+                   compute, device, loading);
 }
 
 void wait(at::Device device) {
@@ -153,6 +160,15 @@ void plainPass(const Decoder& decoder, const Samples& samples) {
     loss.backward();
 }
 
+/// Copies the gradients of the attention weights to host memory of their own.
+void keepGradients(const Decoder& decoder, std::vector<at::Tensor>& kept) {
+    for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
+        for (const auto& [slot, linear] : decoder.projections(l)) {
+            kept.push_back(linear->weight.grad().to(at::kCPU));
+        }
+    }
+}
+
 void clearGradients(const Decoder& decoder) {
     for (at::Tensor w : decoder.weights()) {
         w.mutable_grad() = at::Tensor();
@@ -164,6 +180,7 @@ void measure(const Options& o) {
     const auto folder = makeModel(o.layers);
     const auto checkpoint = model::Checkpoint::open(folder);
     const Decoder decoder = openDecoder(folder, checkpoint, at::kFloat, device);
+    const Decoder trained = openDecoder(folder, checkpoint, at::kFloat, device, true);
     CollectRequest request;
     for (const std::int64_t tokens : o.tokens) {
         CollectPlan plan;
@@ -207,26 +224,34 @@ void measure(const Options& o) {
             });
         };
         const auto needGradients = [&](bool on) {
-            for (at::Tensor w : decoder.weights()) {
+            for (at::Tensor w : trained.weights()) {
                 w.requires_grad_(on);
             }
         };
         needGradients(true);
-        plainPass(decoder, batches[0]);
-        const double plain = all([&](std::size_t b) { plainPass(decoder, batches[b]); });
-        double loop = 0;
+        plainPass(trained, batches[0]);
+        const double plain = all([&](std::size_t b) { plainPass(trained, batches[b]); });
+        double loop = 0, loopKept = 0;
         if (o.loop) {
             const auto few = std::min<std::size_t>(task.samples.size(), device.is_cuda() ? 20 : 4);
-            loop = seconds(device, 1,
-                           [&] {
-                               for (std::size_t i = 0; i < few; ++i) {
-                                   clearGradients(decoder);
-                                   plainPass(decoder, {&task.samples[i]});
-                               }
-                           }) *
-                   double(o.samples) / double(few);
+            const auto run = [&](bool keep) {
+                std::vector<at::Tensor> kept;
+                const double s = seconds(device, 1, [&] {
+                    for (std::size_t i = 0; i < few; ++i) {
+                        clearGradients(trained);
+                        plainPass(trained, {&task.samples[i]});
+                        if (keep) {
+                            keepGradients(trained, kept);
+                        }
+                    }
+                });
+                return s * double(o.samples) / double(few);
+            };
+            run(false); // kernels of this shape are loaded
+            loop = run(false);
+            loopKept = run(true);
         }
-        clearGradients(decoder);
+        clearGradients(trained);
         needGradients(false);
         captureBatch(decoder, batches[0], LossReduction::mean, {});
         const double capture =
@@ -236,14 +261,28 @@ void measure(const Options& o) {
             const auto c = captureBatch(decoder, batches[b], LossReduction::mean, {});
             packBatch(plan, request, task, task.batches[b], c, rounding);
         });
+        double kept = 0;
+        if (device.is_cuda()) {
+            plan.tasks.push_back(task);
+            DeviceStore store(plan, request, device);
+            kept = all([&](std::size_t b) {
+                store.put(0, b, captureBatch(decoder, batches[b], LossReduction::mean, {}),
+                          rounding);
+            });
+        }
         std::printf(
-            "%s, %lld samples of %lld tokens, batches of %lld: plain %.3f s, capture %.3f s "
-            "(%.2f x), with float16 factors in memory %.3f s (%.2f x)",
+            "%s, %lld samples of %lld tokens, batches of %lld: plain %.4f s, capture %.4f s "
+            "(%.2f x)",
             o.device.c_str(), static_cast<long long>(o.samples), static_cast<long long>(tokens),
-            static_cast<long long>(size), plain, capture, capture / plain, packed, packed / plain);
+            static_cast<long long>(size), plain, capture, capture / plain);
+        if (device.is_cuda()) {
+            std::printf(", float16 factors kept on the GPU %.4f s (%.2f x)", kept, kept / plain);
+        }
+        std::printf(", float16 factors in memory %.4f s (%.2f x)", packed, packed / plain);
         if (o.loop) {
-            std::printf(", sample by sample %.3f s (%.1f x as long as capture, %.1f x packed)",
-                        loop, loop / capture, loop / packed);
+            std::printf("\n  sample by sample %.3f s: %.1f x capture; with the attention weights' "
+                        "gradients copied to memory %.3f s: %.1f x capture, %.1f x packed",
+                        loop, loop / capture, loopKept, loopKept / capture, loopKept / packed);
         }
         std::printf("\n");
         std::fflush(stdout);

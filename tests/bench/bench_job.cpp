@@ -2,6 +2,7 @@
 // A whole job without a dump: checkpoint → gradients in memory → scores, on the CPU and on the
 // device, and how far the two differ.
 // Usage: bench_job MODEL A.jsonl B.jsonl [DEVICE…]      (default devices: cpu cuda)
+//        bench_job --once MODEL A.jsonl B.jsonl [DEVICE] the magnitudes alone, from factors, twice
 #include "collect/Capture.h"
 #include "engine/Compute.h"
 
@@ -57,9 +58,47 @@ Difference difference(const engine::Scores& x, const engine::Scores& y) {
     return d;
 }
 
+void printScores(const std::string& device, const engine::ScoreHeader& header, double seconds) {
+    const engine::StageSeconds& s = header.stages;
+    std::printf("  %-10s %-10s %.3f s (read %.3f, compute %.3f: prepare %.3f, weights %.3f, "
+                "products %.3f) on %s",
+                device.c_str(), engine::name(header.request.variant).c_str(), seconds,
+                header.readSeconds, header.computeSeconds, s.prepare, s.weights, s.products,
+                header.device.c_str());
+}
+
+int once(int argc, char** argv) {
+    collect::CollectRequest request;
+    request.model = argv[2];
+    request.tasks = {{"a", argv[3]}, {"b", argv[4]}};
+    request.device = argc > 5 ? argv[5] : "cuda";
+    request.memoryBudget = std::int64_t(32) << 30;
+    for (int round = 0; round < 2; ++round) {
+        Job job;
+        const auto start = std::chrono::steady_clock::now();
+        collect::CollectSummary summary;
+        const auto source = collect::capture(request, job, &summary);
+        const double captured = since(start);
+        std::printf("%s: loaded in %.3f s, captured in %.3f s\n", request.device.c_str(),
+                    summary.loadSeconds, captured - summary.loadSeconds);
+        engine::ScoreRequest score;
+        score.taskA = "a";
+        score.taskB = "b";
+        score.device = request.device;
+        const auto scores = engine::compute(*source, score, job);
+        printScores(request.device, scores->header(), since(start) - captured);
+        std::printf("\n  after loading %.3f s\n", since(start) - summary.loadSeconds);
+        std::fflush(stdout);
+    }
+    return 0;
+}
+
 } // namespace
 
 int main(int argc, char** argv) try {
+    if (argc > 4 && std::string(argv[1]) == "--once") {
+        return once(argc, argv);
+    }
     if (argc < 4) {
         std::fprintf(stderr, "usage: bench_job MODEL A.jsonl B.jsonl [DEVICE...]\n");
         return 2;
@@ -114,9 +153,7 @@ int main(int argc, char** argv) try {
                 const auto start = std::chrono::steady_clock::now();
                 const auto scores = engine::compute(*source, request, job);
                 const double seconds = since(start);
-                std::printf("  %-10s %-10s %.3f s (read %.3f, compute %.3f) on %s", device.c_str(),
-                            engine::name(variant).c_str(), seconds, scores->header().readSeconds,
-                            scores->header().computeSeconds, scores->header().device.c_str());
+                printScores(device, scores->header(), seconds);
                 const auto [at, isNew] = first.try_emplace(engine::name(variant), scores);
                 if (!isNew && at->second != scores) {
                     const Difference d = difference(*scores, *at->second);

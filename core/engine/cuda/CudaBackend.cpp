@@ -52,6 +52,9 @@ std::int64_t CudaBackend::tileBytes(std::int64_t memoryBudget) const {
 }
 
 std::int64_t CudaBackend::factorTileBytes(const FactorData& data) const {
+    if (data.onDevice) {
+        return 0;
+    }
     const std::int64_t tokens = data.offsets[data.samples];
     return tokens * (data.inputs() * static_cast<std::int64_t>(dtypeSize(data.inputDtype)) +
                      data.outputs() * static_cast<std::int64_t>(dtypeSize(data.gradOutputDtype)));
@@ -87,21 +90,35 @@ std::unique_ptr<Tile> CudaBackend::load(const FactorData& data, const Job& job) 
         m_uploader->copy(buffer.as<void>(), source, bytes, job);
         return buffer.as<void>();
     };
-    const auto tokens = static_cast<std::size_t>(data.offsets[data.samples]);
-    const void* input = send(data.input, tokens * static_cast<std::size_t>(data.inputs()) *
-                                             dtypeSize(data.inputDtype));
-    const void* gradOutput =
-        send(data.gradOutput,
-             tokens * static_cast<std::size_t>(data.outputs()) * dtypeSize(data.gradOutputDtype));
+    const void* input = data.input;
+    const void* gradOutput = data.gradOutput;
+    std::int64_t inputWidth = data.inputWidth;
+    std::int64_t gradOutputWidth = data.gradOutputWidth;
+    if (!data.onDevice) {
+        const auto tokens = static_cast<std::size_t>(data.offsets[data.samples]);
+        inputWidth = data.inputs();
+        gradOutputWidth = data.outputs();
+        input =
+            send(input, tokens * static_cast<std::size_t>(inputWidth) * dtypeSize(data.inputDtype));
+        gradOutput = send(gradOutput, tokens * static_cast<std::size_t>(gradOutputWidth) *
+                                          dtypeSize(data.gradOutputDtype));
+    }
+    std::vector<std::int64_t> ranges;
+    ranges.reserve(static_cast<std::size_t>(2 * data.samples));
+    for (std::int64_t s = 0; s < data.samples; ++s) {
+        const std::int64_t begin = data.onDevice ? data.starts[s] : data.offsets[s];
+        ranges.push_back(begin);
+        ranges.push_back(begin + data.offsets[s + 1] - data.offsets[s]);
+    }
     Factors& f = tile->factors;
-    f.offsets = static_cast<const std::int64_t*>(
-        send(data.offsets, static_cast<std::size_t>(data.samples + 1) * sizeof(std::int64_t)));
+    f.ranges =
+        static_cast<const std::int64_t*>(send(ranges.data(), ranges.size() * sizeof(std::int64_t)));
     f.rowFactor = data.inOut ? input : gradOutput;
     f.columnFactor = data.inOut ? gradOutput : input;
     f.rowType = data.inOut ? data.inputDtype : data.gradOutputDtype;
     f.columnType = data.inOut ? data.gradOutputDtype : data.inputDtype;
-    f.rows = data.rows;
-    f.columns = data.columns;
+    f.rowWidth = data.inOut ? inputWidth : gradOutputWidth;
+    f.columnWidth = data.inOut ? gradOutputWidth : inputWidth;
     return tile;
 }
 
@@ -161,7 +178,7 @@ using namespace qkov::engine;
 extern "C" {
 
 __attribute__((visibility("default"))) int qkov_cuda_abi() {
-    return 1;
+    return 2;
 }
 
 /// Devices that can be used; 0 and a reason in `why` when there is none.
@@ -174,6 +191,20 @@ __attribute__((visibility("default"))) int qkov_cuda_devices(std::string* why) {
         return 0;
     }
     return count;
+}
+
+/// Bytes that are free, and all; false where the device can't be asked.
+__attribute__((visibility("default"))) bool qkov_cuda_memory(int device, std::int64_t* available,
+                                                             std::int64_t* total) {
+    std::size_t room = 0;
+    std::size_t all = 0;
+    if (cudaSetDevice(device) != cudaSuccess || cudaMemGetInfo(&room, &all) != cudaSuccess) {
+        cudaGetLastError();
+        return false;
+    }
+    *available = static_cast<std::int64_t>(room);
+    *total = static_cast<std::int64_t>(all);
+    return true;
 }
 
 /// @throws Error

@@ -115,6 +115,7 @@ class CudaBackend final : public Backend {
     CudaBackend(int device, bool fast);
     ~CudaBackend() override;
     std::string description() const override { return m_description; }
+    int device() const override { return m_device; }
     std::int64_t tileBytes(std::int64_t memoryBudget) const override;
     /// Launches and copies cost the same for small tiles; and rows of a factored matrix share the
     /// factors of its columns.

@@ -10,12 +10,13 @@
 namespace qkov::engine {
 namespace {
 
-constexpr int abi = 1;
+constexpr int abi = 2;
 constexpr const char* libraryName = "libqkov_cuda.so";
 
 struct Library {
     int (*devices)(std::string* why) = nullptr;
     Backend* (*backend)(int device, bool fast) = nullptr;
+    bool (*memory)(int device, std::int64_t* available, std::int64_t* total) = nullptr;
     std::string problem; ///< why it can't be used; empty when it can
 };
 
@@ -51,7 +52,9 @@ const Library& library() {
         }
         l.devices = reinterpret_cast<int (*)(std::string*)>(dlsym(handle, "qkov_cuda_devices"));
         l.backend = reinterpret_cast<Backend* (*)(int, bool)>(dlsym(handle, "qkov_cuda_backend"));
-        if (l.devices == nullptr || l.backend == nullptr) {
+        l.memory = reinterpret_cast<bool (*)(int, std::int64_t*, std::int64_t*)>(
+            dlsym(handle, "qkov_cuda_memory"));
+        if (l.devices == nullptr || l.backend == nullptr || l.memory == nullptr) {
             l.problem = std::string(libraryName) + " is incomplete";
         }
         return l;
@@ -83,6 +86,16 @@ std::unique_ptr<Backend> makeCudaBackend(int device, Precision precision) {
             (count == 1 ? "cuda:0 only" : "cuda:0 to cuda:" + std::to_string(count - 1)));
     }
     return std::unique_ptr<Backend>(l.backend(device, precision == Precision::fast));
+}
+
+void cudaMemory(int device, std::int64_t& available, std::int64_t& total) {
+    const Library& l = library();
+    available = 0;
+    total = 0;
+    if (device >= 0 && l.problem.empty() && !l.memory(device, &available, &total)) {
+        available = 0;
+        total = 0;
+    }
 }
 
 } // namespace qkov::engine

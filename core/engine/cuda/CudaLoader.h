@@ -4,6 +4,7 @@
 
 #include "engine/Backend.h"
 
+#include <cstdint>
 #include <memory>
 
 namespace qkov::engine {
@@ -15,5 +16,8 @@ bool cudaUsable();
 /// @throws UsageError no CUDA library, no such device; says what to do
 /// @throws Error the device is there but can't be used
 std::unique_ptr<Backend> makeCudaBackend(int device, Precision precision);
+
+/// Bytes of the device's memory, 0 where there is no such device.
+void cudaMemory(int device, std::int64_t& available, std::int64_t& total);
 
 } // namespace qkov::engine

@@ -10,75 +10,35 @@
 
 namespace qkov::engine::cuda {
 
-/// Device memory of plain bytes. reserve() keeps what is there when it is large enough, else the
-/// content is lost.
-class DeviceBuffer {
+/// Memory of plain bytes. reserve() keeps what is there when it is large enough, else the content
+/// is lost.
+template <class Kind>
+class Buffer {
   public:
-    DeviceBuffer() = default;
-    DeviceBuffer(DeviceBuffer&& o) noexcept
+    Buffer() = default;
+    Buffer(Buffer&& o) noexcept
         : m_data(std::exchange(o.m_data, nullptr))
         , m_size(std::exchange(o.m_size, 0)) {}
-    DeviceBuffer& operator=(DeviceBuffer&& o) noexcept {
+    Buffer& operator=(Buffer&& o) noexcept {
         std::swap(m_data, o.m_data);
         std::swap(m_size, o.m_size);
         return *this;
     }
-    ~DeviceBuffer() { release(); }
+    ~Buffer() { release(); }
 
     /// @throws OutOfDeviceMemory (the buffer is then empty)
     void reserve(std::size_t bytes) {
         if (bytes <= m_size) {
             return;
         }
+        const std::size_t size = Kind::grown(bytes, m_size);
         release();
-        check(cudaMalloc(&m_data, bytes), "device memory");
-        m_size = bytes;
-    }
-    void release() noexcept {
-        if (m_data) {
-            cudaFree(m_data);
-        }
-        m_data = nullptr;
-        m_size = 0;
-    }
-    std::size_t size() const { return m_size; }
-    template <class T>
-    T* as() const {
-        return static_cast<T*>(m_data);
-    }
-
-  private:
-    void* m_data = nullptr;
-    std::size_t m_size = 0;
-};
-
-/// Page-locked host memory: copies from it run beside kernels and at the link's full speed.
-class PinnedBuffer {
-  public:
-    PinnedBuffer() = default;
-    PinnedBuffer(PinnedBuffer&& o) noexcept
-        : m_data(std::exchange(o.m_data, nullptr))
-        , m_size(std::exchange(o.m_size, 0)) {}
-    PinnedBuffer& operator=(PinnedBuffer&& o) noexcept {
-        std::swap(m_data, o.m_data);
-        std::swap(m_size, o.m_size);
-        return *this;
-    }
-    ~PinnedBuffer() { release(); }
-
-    void reserve(std::size_t bytes) {
-        if (bytes <= m_size) {
-            return;
-        }
-        // Locking pages is slow: grow by halves, so that it happens a few times only.
-        const std::size_t size = std::max(bytes, m_size + m_size / 2);
-        release();
-        check(cudaMallocHost(&m_data, size), "page-locked host memory");
+        check(Kind::allocate(&m_data, size), Kind::name);
         m_size = size;
     }
     void release() noexcept {
         if (m_data) {
-            cudaFreeHost(m_data);
+            Kind::free(m_data);
         }
         m_data = nullptr;
         m_size = 0;
@@ -93,5 +53,27 @@ class PinnedBuffer {
     void* m_data = nullptr;
     std::size_t m_size = 0;
 };
+
+struct DeviceKind {
+    static constexpr const char* name = "device memory";
+    static cudaError_t allocate(void** data, std::size_t bytes) { return cudaMalloc(data, bytes); }
+    static void free(void* data) { cudaFree(data); }
+    static std::size_t grown(std::size_t bytes, std::size_t) { return bytes; }
+};
+using DeviceBuffer = Buffer<DeviceKind>;
+
+/// Page-locked host memory: copies from it run beside kernels and at the link's full speed.
+struct PinnedKind {
+    static constexpr const char* name = "page-locked host memory";
+    static cudaError_t allocate(void** data, std::size_t bytes) {
+        return cudaMallocHost(data, bytes);
+    }
+    static void free(void* data) { cudaFreeHost(data); }
+    // Locking pages is slow: grow by halves, so that it happens a few times only.
+    static std::size_t grown(std::size_t bytes, std::size_t old) {
+        return std::max(bytes, old + old / 2);
+    }
+};
+using PinnedBuffer = Buffer<PinnedKind>;
 
 } // namespace qkov::engine::cuda

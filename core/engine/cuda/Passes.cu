@@ -179,7 +179,7 @@ constexpr int rebuildPitch = rebuildTile + 8;
 template <class TR, class TC>
 __global__ void __launch_bounds__(128)
     rebuildKernel(const TR* rowFactor, const TC* columnFactor, std::int64_t rowWidth,
-                  std::int64_t columnWidth, const std::int64_t* offsets, std::int64_t firstRow,
+                  std::int64_t columnWidth, const std::int64_t* ranges, std::int64_t firstRow,
                   std::int64_t rows, std::int64_t firstColumn, std::int64_t columns,
                   float* target) {
     constexpr bool exactRow = sizeof(TR) == 2;
@@ -188,8 +188,8 @@ __global__ void __launch_bounds__(128)
     __shared__ float b[rebuildDepth][rebuildPitch];
     const std::int64_t row0 = std::int64_t(blockIdx.y) * rebuildTile;
     const std::int64_t column0 = std::int64_t(blockIdx.x) * rebuildTile;
-    const std::int64_t begin = offsets[blockIdx.z];
-    const std::int64_t end = offsets[blockIdx.z + 1];
+    const std::int64_t begin = ranges[2 * blockIdx.z];
+    const std::int64_t end = ranges[2 * blockIdx.z + 1];
     const int warp = threadIdx.x / 32;
     const int lane = threadIdx.x % 32;
     const int warpRow = warp / 2 * 32;
@@ -397,8 +397,8 @@ void launchRebuild(const Factors& f, std::int64_t firstSample, std::int64_t samp
                 using TC = decltype(c);
                 rebuildKernel<TR, TC><<<grid, 128, 0, stream>>>(
                     static_cast<const TR*>(f.rowFactor), static_cast<const TC*>(f.columnFactor),
-                    f.rows, f.columns, f.offsets + firstSample + s, row, rows, column, columns,
-                    target + s * rows * columns);
+                    f.rowWidth, f.columnWidth, f.ranges + 2 * (firstSample + s), row, rows, column,
+                    columns, target + s * rows * columns);
             });
         });
         check(cudaGetLastError(), "rebuilding of factored gradients");

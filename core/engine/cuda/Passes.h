@@ -57,14 +57,14 @@ void launchNorms(const NormItem* items, int itemCount, DType type, int samples, 
 void launchCopy(const Rectangle& source, DType type, int samples, DType targetType, void* target,
                 cudaStream_t stream);
 
-/// Factored gradients: of sample u the sum over tokens t in [offsets[u], offsets[u + 1]) of
-/// rowFactor[t] ⊗ columnFactor[t], a [rows, columns] matrix.
+/// Factored gradients: of sample u the sum over tokens t in [ranges[2u], ranges[2u + 1]) of
+/// rowFactor[t] ⊗ columnFactor[t], a matrix.
 struct Factors {
-    const void* rowFactor = nullptr;    ///< [tokens of all samples, rows]
-    const void* columnFactor = nullptr; ///< [tokens of all samples, columns]
-    const std::int64_t* offsets = nullptr;
+    const void* rowFactor = nullptr;    ///< [tokens of all samples, rowWidth]
+    const void* columnFactor = nullptr; ///< [tokens of all samples, columnWidth]
+    const std::int64_t* ranges = nullptr;
     DType rowType = DType::f32, columnType = DType::f32;
-    std::int64_t rows = 0, columns = 0;
+    std::int64_t rowWidth = 0, columnWidth = 0; ///< numbers from one token to the next
 };
 /// target[sample][row][column] of the rectangle that starts at (row, column), on tensor cores:
 /// 16-bit factors are exact there, others are split into two tf32 terms.
