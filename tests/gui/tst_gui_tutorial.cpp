@@ -207,6 +207,7 @@ class TestTutorial : public QObject {
         answerFileDialog(session);
         QTest::keyClick(m_window.get(), Qt::Key_S, Qt::ControlModifier);
         QVERIFY(QFile::exists(session));
+        activate();
         QTest::keyClick(m_window.get(), Qt::Key_1, Qt::AltModifier);
         const QString figure = m_dir.filePath(QStringLiteral("demo.pdf"));
         QTimer::singleShot(900, this, [&] {
@@ -219,6 +220,7 @@ class TestTutorial : public QObject {
             QTest::mouseClick(ok, Qt::LeftButton);
         });
         QTest::keyClick(m_window.get(), Qt::Key_E, Qt::ControlModifier);
+        activate();
         for (const char* suffix : {"pdf", "csv", "json"}) {
             const QString file = m_dir.filePath(QStringLiteral("demo.") + QLatin1String(suffix));
             QVERIFY2(QFileInfo(file).size() > 500, qPrintable(file));
@@ -241,6 +243,11 @@ class TestTutorial : public QObject {
     }
     void pointAt(QWidget* w, QPoint at) {
         QTest::mouseMove(m_window->windowHandle(), w->mapTo(m_window.get(), at));
+    }
+    /// After a dialog: without a window manager nobody gives the focus back.
+    void activate() {
+        m_window->activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
     }
     void answerFileDialog(const QString& file) {
         QTimer::singleShot(300, this, [file] {

@@ -84,10 +84,16 @@ void MainWindow::refreshState() {
     const bool none = source == Document::Source::none;
 
     m_start->setLoading(none && state == State::loading ? m_document->loadingPath() : QString());
+    const QWidget* before = m_stack->currentWidget();
+    const QWidget* focus = QApplication::focusWidget();
+    const bool inside = focus && m_stack->isAncestorOf(focus);
     m_stack->setCurrentWidget(none ? static_cast<QWidget*>(m_start)
                               : source == Document::Source::model
                                   ? static_cast<QWidget*>(m_modelPage)
                                   : static_cast<QWidget*>(m_tabs));
+    if (m_stack->currentWidget() != before && inside) {
+        setFocus(); // what had it is gone; it does not jump to the tool bar
+    }
     showDocks();
 
     // The analysis controls are always there, so that the tool bar never jumps.
