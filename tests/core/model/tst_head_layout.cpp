@@ -188,6 +188,11 @@ std::vector<Row> rows() {
                       "output.dense")};
     bert.prefix = "bert.";
     all.push_back(bert);
+    // Values of another size than keys, in each order that can have them.
+    for (Row wide : {llama("llama", 6, 2, 4, 24), phi, falcon, intern, bloom}) {
+        wide.dv = 5;
+        all.push_back(wide);
+    }
     return all;
 }
 
@@ -206,6 +211,30 @@ HeadLayout layoutOf(const Row& row, const std::string& prefix, bool withBias,
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
     return HeadLayout(shapeOf(row, layers), names);
+}
+
+std::string text(const std::vector<std::int64_t>& shape) {
+    return "[" + std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + "]";
+}
+
+/// The parameter's own shape is taken; any other is refused, with both named.
+void shapeIsChecked(const HeadLayout& layout, const ParameterInfo& info) {
+    const bool rows = info.headAxis == Axis::rows;
+    const std::vector<std::int64_t> right{rows ? info.headAxisLength : info.otherAxisLength,
+                                          rows ? info.otherAxisLength : info.headAxisLength};
+    layout.checkShape(info.name, right, "f");
+    for (const std::size_t axis : {0, 1}) {
+        std::vector<std::int64_t> wrong = right;
+        wrong[axis] += 1;
+        try {
+            layout.checkShape(info.name, wrong, "f");
+            QFAIL("a wrong shape was accepted");
+        } catch (const InputError& e) {
+            QCOMPARE(e.innerPath(), info.name);
+            QVERIFY2(e.problem().find(text(right)) != std::string::npos, e.what());
+            QVERIFY2(e.problem().find(text(wrong)) != std::string::npos, e.what());
+        }
+    }
 }
 
 } // namespace
@@ -249,6 +278,7 @@ void TestHeadLayout::slicesArePure() {
                 QCOMPARE(info->inOut, r.inOut);
                 QCOMPARE(info->headAxisLength, std::int64_t(codes.size()));
                 QCOMPARE(info->otherAxisLength, r.hidden);
+                shapeIsChecked(layout, *info);
                 // Outputs are columns of an [in, out] matrix, rows of an [out, in] one.
                 const bool outputs = b != Block::O;
                 QVERIFY(info->headAxis == (outputs == r.inOut ? Axis::columns : Axis::rows));
