@@ -10,6 +10,7 @@
 #include <QDir>
 #include <QFile>
 #include <QFileInfo>
+#include <QJsonDocument>
 
 namespace qkov::ui {
 
@@ -43,18 +44,50 @@ Place placeFrom(const json& j) {
     return p;
 }
 
+/// Paths inside the session's folder move with it.
+std::string pathText(const QString& path, const QString& sessionFile) {
+    const QString relative = QFileInfo(sessionFile).absoluteDir().relativeFilePath(path);
+    return (relative.startsWith(QLatin1String("..")) ? path : relative).toStdString();
+}
+
+QString pathFrom(const std::string& text, const QString& sessionFile) {
+    const QString path = QString::fromStdString(text);
+    return QDir::isRelativePath(path) ? QFileInfo(sessionFile).absoluteDir().absoluteFilePath(path)
+                                      : path;
+}
+
+json toJson(const QJsonObject& object) {
+    return json::parse(QJsonDocument(object).toJson(QJsonDocument::Compact).toStdString());
+}
+
+QJsonObject objectFrom(const json& j) {
+    return QJsonDocument::fromJson(QByteArray::fromStdString(j.dump())).object();
+}
+
+constexpr const char* knownKeys[] = {
+    "format",  "format_version", "file",  "fingerprint", "computed", "page",     "reduction",
+    "request", "selection",      "notes", "pins",        "layout",   "compared", "view"};
+
 } // namespace
 
 QString toJson(const Session& s, const QString& sessionFile) {
-    const QDir folder = QFileInfo(sessionFile).absoluteDir();
-    const QString relative = folder.relativeFilePath(s.path);
-    json j{{"format", "qkov-session"},
-           {"format_version", 1},
-           {"file", (relative.startsWith(QLatin1String("..")) ? s.path : relative).toStdString()},
-           {"fingerprint", s.fingerprint.toStdString()},
-           {"computed", s.computed},
-           {"page", s.page.toStdString()},
-           {"reduction", s.reduction.toStdString()}};
+    json j = s.others.isEmpty() ? json::object() : toJson(s.others);
+    j.update({{"format", "qkov-session"},
+              {"format_version", 1},
+              {"file", pathText(s.path, sessionFile)},
+              {"fingerprint", s.fingerprint.toStdString()},
+              {"computed", s.computed},
+              {"page", s.page.toStdString()},
+              {"reduction", s.reduction.toStdString()}});
+    if (!s.layout.isEmpty()) {
+        j["layout"] = s.layout.toStdString();
+    }
+    if (!s.compared.isEmpty()) {
+        j["compared"] = pathText(s.compared, sessionFile);
+    }
+    if (!s.view.isEmpty()) {
+        j["view"] = toJson(s.view);
+    }
     if (s.request) {
         j["request"] = engine::toJson(*s.request);
     }
@@ -87,14 +120,26 @@ Session sessionFromJson(const QByteArray& text, const QString& sessionFile) {
                              "open it with the version that wrote it");
         }
         Session s;
-        s.path = QString::fromStdString(j.at("file").get<std::string>());
-        if (QDir::isRelativePath(s.path)) {
-            s.path = QFileInfo(sessionFile).absoluteDir().absoluteFilePath(s.path);
-        }
+        s.path = pathFrom(j.at("file").get<std::string>(), sessionFile);
         s.fingerprint = QString::fromStdString(j.value("fingerprint", std::string()));
         s.computed = j.value("computed", false);
         s.page = QString::fromStdString(j.value("page", std::string()));
         s.reduction = QString::fromStdString(j.value("reduction", std::string()));
+        s.layout = QString::fromStdString(j.value("layout", std::string()));
+        if (j.contains("compared")) {
+            s.compared = pathFrom(j.at("compared").get<std::string>(), sessionFile);
+        }
+        if (j.contains("view")) {
+            if (!j.at("view").is_object()) {
+                throw InputError("is not a readable session", where, "view is not an object");
+            }
+            s.view = objectFrom(j.at("view"));
+        }
+        json others = j;
+        for (const char* key : knownKeys) {
+            others.erase(key);
+        }
+        s.others = objectFrom(others);
         if (j.contains("request")) {
             s.request = results::requestFromJson(j.at("request"));
         }

@@ -5,6 +5,7 @@
 #include "document/Notes.h"
 #include "engine/ScoreRequest.h"
 
+#include <QJsonObject>
 #include <QString>
 
 #include <filesystem>
@@ -20,8 +21,13 @@ struct Session {
     std::optional<Place> place;
     QString page;      ///< object name of the page
     QString reduction; ///< "mean", "max", "median", "p95"
+    QString layout;    ///< text of the user's layout; empty: none
+    QString compared;  ///< results beside these on the Compare page; empty: none
+    QJsonObject view;  ///< how it is shown: colours, ranges, orders, sizes; the pages know the keys
     std::vector<Note> notes;
     std::vector<Place> pins;
+    /// Keys of a newer version: not understood, but written again.
+    QJsonObject others;
 };
 
 /// JSON text. File paths inside the session's own folder are written relative to it.

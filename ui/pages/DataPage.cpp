@@ -52,6 +52,7 @@ DataPage::DataPage(Document* document, QWidget* parent)
     , m_text(new TextView(this)) {
     setObjectName(QStringLiteral("dataPage"));
     auto* splitter = new QSplitter(Qt::Vertical, this);
+    splitter->setObjectName(QStringLiteral("dataSplitter"));
     splitter->setChildrenCollapsible(false);
     splitter->setHandleWidth(12);
     splitter->addWidget(buildParameters());
@@ -79,6 +80,7 @@ QWidget* DataPage::buildParameters() {
     header->setSectionResizeMode(ParameterModel::Name, QHeaderView::Stretch);
     nameWidget(m_picture, "slicePicture", tr("The head's slice of the matrix"));
     auto* line = new QSplitter(Qt::Horizontal, card);
+    line->setObjectName(QStringLiteral("dataParameters"));
     line->setChildrenCollapsible(false);
     line->setHandleWidth(12);
     line->addWidget(m_parameters);
@@ -121,6 +123,7 @@ QWidget* DataPage::buildSamples() {
     leftColumn->addWidget(m_samples, 1);
     leftColumn->addWidget(m_count);
     auto* line = new QSplitter(Qt::Horizontal, card);
+    line->setObjectName(QStringLiteral("dataSamples"));
     line->setChildrenCollapsible(false);
     line->setHandleWidth(12);
     line->addWidget(left);

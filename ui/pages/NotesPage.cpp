@@ -70,6 +70,7 @@ NotesPage::NotesPage(Document* document, Notes* notes, QWidget* parent)
     editCard->setMinimumWidth(280);
 
     auto* splitter = new QSplitter(Qt::Horizontal, this);
+    splitter->setObjectName(QStringLiteral("notesSplitter"));
     splitter->setChildrenCollapsible(false);
     splitter->setHandleWidth(12);
     splitter->addWidget(listCard);

@@ -15,6 +15,7 @@
 #include <QLabel>
 #include <QMenu>
 #include <QPushButton>
+#include <QSignalBlocker>
 #include <QToolButton>
 #include <QVBoxLayout>
 
@@ -206,6 +207,7 @@ void OverviewPage::buildLookMenu() {
     auto* group = new QActionGroup(this);
     const auto choose = [&](const QString& text, std::optional<ColorMap> map) {
         auto* a = maps->addAction(text);
+        a->setObjectName(QStringLiteral("lookMap-") + (map ? map->name() : QString()));
         a->setCheckable(true);
         a->setChecked(!map);
         group->addAction(a);
@@ -231,7 +233,33 @@ void OverviewPage::buildLookMenu() {
 void OverviewPage::setLook(const FourMaps::Look& look) {
     m_maps->setLook(look);
     refreshLegend();
+    refreshLookMenu();
     emit lookChanged();
+}
+
+void OverviewPage::refreshLookMenu() {
+    const FourMaps::Look& look = m_maps->look();
+    const QString sort = look.sort == HeadSort::value  ? QStringLiteral("lookSortValue")
+                         : look.sort == HeadSort::type ? QStringLiteral("lookSortType")
+                                                       : QStringLiteral("lookSortNumber");
+    const std::pair<QString, bool> states[] = {
+        {QStringLiteral("lookShared"), look.sharedRange},
+        {QStringLiteral("lookRobust"), look.range.kind == RangeOptions::Kind::robust},
+        {QStringLiteral("lookLog"), look.range.log},
+        {QStringLiteral("lookSymlog"), look.range.symlog},
+        {QStringLiteral("lookMarks"), look.marks},
+        {QStringLiteral("lookMargins"), look.margins},
+        {QStringLiteral("lookBottom"), !look.layerZeroAtTop},
+        {sort, true},
+        {QStringLiteral("lookMap-") + (look.map ? look.map->name() : QString()), true},
+    };
+    for (const auto& [name, on] : states) {
+        auto* a = m_lookMenu->findChild<QAction*>(name);
+        if (a && a->isChecked() != on) {
+            const QSignalBlocker quiet(a);
+            a->setChecked(on);
+        }
+    }
 }
 
 QString OverviewPage::headlineText() const {
@@ -264,6 +292,7 @@ std::array<HeatmapData, 4> OverviewPage::mapData() const {
 }
 
 void OverviewPage::refresh() {
+    m_reduction->setCurrentIndex(m_reduction->findData(static_cast<int>(m_values->reduction())));
     const auto scores = m_values->scores();
     if (!scores) {
         m_maps->clear(placeholder());

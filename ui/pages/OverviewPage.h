@@ -44,6 +44,7 @@ class OverviewPage : public QWidget {
     void refresh();
     void refreshSelection();
     void refreshLegend();
+    void refreshLookMenu();
     QString placeholder() const;
     std::array<HeatmapData, 4> mapData() const;
 

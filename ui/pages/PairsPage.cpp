@@ -93,6 +93,7 @@ PairsPage::PairsPage(Document* document, CellPairs* pairs, PairProfile* profile,
     , m_pinTable(new QTableWidget(this)) {
     setObjectName(QStringLiteral("pairsPage"));
     auto* upper = new QSplitter(Qt::Horizontal, this);
+    upper->setObjectName(QStringLiteral("pairsUpper"));
     upper->setChildrenCollapsible(false);
     upper->setHandleWidth(12);
     upper->addWidget(buildMatrix());
@@ -101,6 +102,7 @@ PairsPage::PairsPage(Document* document, CellPairs* pairs, PairProfile* profile,
     upper->setStretchFactor(1, 3);
     upper->setSizes({400, 600});
     auto* splitter = new QSplitter(Qt::Vertical, this);
+    splitter->setObjectName(QStringLiteral("pairsSplitter"));
     splitter->setChildrenCollapsible(false);
     splitter->setHandleWidth(12);
     splitter->addWidget(upper);
@@ -124,6 +126,30 @@ PairsPage::PairsPage(Document* document, CellPairs* pairs, PairProfile* profile,
     refreshProfile();
     refreshDiagnostics();
     refreshPins();
+}
+
+QJsonObject PairsPage::viewState() const {
+    static constexpr const char* orders[] = {"natural", "grouped", "seriated"};
+    const bool cell = m_table->model()->scope() == ConflictModel::Scope::cell;
+    return {{QStringLiteral("order"),
+             QLatin1String(orders[static_cast<std::size_t>(m_matrix->order())])},
+            {QStringLiteral("scope"), cell ? QStringLiteral("cell") : QStringLiteral("all")},
+            {QStringLiteral("filter"), m_table->filterEdit()->text()}};
+}
+
+void PairsPage::setViewState(const QJsonObject& state) {
+    const QString order = state.value(QStringLiteral("order")).toString();
+    const auto chosen = order == QLatin1String("grouped")    ? PairMatrix::Order::grouped
+                        : order == QLatin1String("seriated") ? PairMatrix::Order::seriated
+                                                             : PairMatrix::Order::natural;
+    m_order->setCurrent(static_cast<int>(chosen));
+    m_matrix->setOrder(chosen);
+    const auto scope = state.value(QStringLiteral("scope")).toString() == QLatin1String("cell")
+                           ? ConflictModel::Scope::cell
+                           : ConflictModel::Scope::all;
+    m_scope->setCurrent(static_cast<int>(scope));
+    m_table->model()->setScope(scope);
+    m_table->filterEdit()->setText(state.value(QStringLiteral("filter")).toString());
 }
 
 QWidget* PairsPage::buildMatrix() {
@@ -252,6 +278,7 @@ QWidget* PairsPage::buildPair() {
     right->setMinimumWidth(170);
 
     auto* splitter = new QSplitter(Qt::Horizontal, card);
+    splitter->setObjectName(QStringLiteral("pairsTexts"));
     splitter->setChildrenCollapsible(false);
     splitter->setHandleWidth(12);
     splitter->addWidget(m_textA);

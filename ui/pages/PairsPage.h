@@ -4,6 +4,7 @@
 #include "document/Notes.h"
 #include "plots/HeatmapView.h"
 
+#include <QJsonObject>
 #include <QWidget>
 
 #include <array>
@@ -41,6 +42,9 @@ class PairsPage : public QWidget {
     TextView* textB() const { return m_textB; }
     QTableWidget* pinTable() const { return m_pinTable; }
     HeatmapView* profileView(Block block) const { return m_profileViews[blockIndex(block)]; }
+    /// Order, scope and filter, for a session.
+    QJsonObject viewState() const;
+    void setViewState(const QJsonObject& state);
     FactList* diagnostics() const { return m_diagnostics; }
 
   protected:

@@ -5,9 +5,10 @@
 #include "document/Document.h"
 #include "document/Selection.h"
 #include "document/Words.h"
-#include "engine/CompareModes.h"
 #include "jobs/JobRunner.h"
 #include "pages/compare/Agreement.h"
+#include "pages/compare/CompareWords.h"
+#include "pages/compare/ModeScores.h"
 #include "plots/HeatmapData.h"
 #include "results/ResultsFile.h"
 #include "results/Summary.h"
@@ -25,82 +26,21 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 
-#include <nlohmann/json.hpp>
-
 #include <cmath>
 
 namespace qkov::ui {
 
 namespace {
 
-constexpr std::array modes{engine::Mode::behavioral, engine::Mode::structural,
-                           engine::Mode::hybrid};
 /// From this height on, differences and scatters are shown together.
 constexpr int tallPage = 1000;
-
-bool sameCells(const engine::ScoreHeader& a, const engine::ScoreHeader& b) {
-    return a.layers == b.layers && a.heads == b.heads;
-}
-
-/// What the theory says of a mode, short enough for a narrow card.
-QString verdict(engine::Mode mode) {
-    switch (mode) {
-    case engine::Mode::behavioral:
-        return ComparePage::tr("May violate the theorem");
-    case engine::Mode::structural:
-        return ComparePage::tr("Fully compliant");
-    case engine::Mode::hybrid:
-        return ComparePage::tr("Partially compliant");
-    }
-    return {};
-}
-
-/// Why the verdict is what it is.
-QString reason(engine::Mode mode) {
-    switch (mode) {
-    case engine::Mode::behavioral:
-        return ComparePage::tr("Divides by the mean Fisher of all heads of the same type, so a "
-                               "parameter's own Fisher no longer bounds its part.");
-    case engine::Mode::structural:
-        return ComparePage::tr("Divides each parameter by its own Fisher, as the Contribution "
-                               "Safety Theorem asks.");
-    case engine::Mode::hybrid:
-        return ComparePage::tr("Divides by the geometric mean of the two: half of the own Fisher "
-                               "stays.");
-    }
-    return {};
-}
-
-/// Measured: these modes' maps rank cells as the size of B's gradients does.
-QString pictureSentence(const QStringList& modesOfB, const engine::ScoreRequest& r) {
-    if (modesOfB.isEmpty()) {
-        return {};
-    }
-    const QString b = quoted(r.taskB);
-    QString text = modesOfB.size() == 1
-                       ? ComparePage::tr("The %1 map is a picture of %2 alone: it ranks the cells "
-                                         "as the size of %2's gradients does.")
-                             .arg(modesOfB.front(), b)
-                       : ComparePage::tr("The %1 maps are pictures of %2 alone: they rank the "
-                                         "cells as the size of %2's gradients does.")
-                             .arg(modesOfB.join(ComparePage::tr(" and ")), b);
-    text += r.fisherTask == engine::FisherTask::pooled
-                ? ComparePage::tr(" Single pairs still depend on both.")
-                : ComparePage::tr(" Single pairs still depend on both. Choose the pooled Fisher in "
-                                  "the options.");
-    return text;
-}
-
-QString shapeText(const engine::ScoreHeader& h) {
-    return ComparePage::tr("%1 layers × %2 heads").arg(h.layers.size()).arg(h.heads.size());
-}
 
 } // namespace
 
 ComparePage::ComparePage(Document* document, QWidget* parent)
     : QWidget(parent)
     , m_document(document)
-    , m_runner(new JobRunner(this))
+    , m_modes(new ModeScores(document))
     , m_opener(new JobRunner(this))
     , m_headline(new ElidedLabel(this))
     , m_note(new ElidedLabel(this))
@@ -143,9 +83,7 @@ ComparePage::ComparePage(Document* document, QWidget* parent)
     connect(document, &Document::requestChanged, this, &ComparePage::refresh);
     connect(document, &Document::stateChanged, this, &ComparePage::refresh);
     connect(document, &Document::opened, this, [this] {
-        m_runner->cancel();
-        m_cache.clear();
-        m_failedKey.clear();
+        m_modes->clear();
         m_blockChosen = false;
         refresh();
     });
@@ -158,19 +96,8 @@ ComparePage::ComparePage(Document* document, QWidget* parent)
     });
     connect(m_view, &CompareView::selected, this,
             [this](CellRef cell) { m_document->selection()->setCell(cell); });
-    connect(m_runner, &JobRunner::finished, this, &ComparePage::refresh);
-    connect(m_runner, &JobRunner::progressed, this, &ComparePage::refreshSentences);
-    connect(m_runner, &JobRunner::failed, this, [this](std::exception_ptr error) {
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-            m_failure = QString::fromUtf8(e.what());
-        }
-        if (m_document->scores()) {
-            m_failedKey = keyOf(engine::Mode::structural);
-        }
-        refresh();
-    });
+    connect(m_modes, &ModeScores::changed, this, &ComparePage::refresh);
+    connect(m_modes, &ModeScores::progressed, this, &ComparePage::refreshSentences);
     connect(m_opener, &JobRunner::failed, this, [this](std::exception_ptr error) {
         try {
             std::rethrow_exception(error);
@@ -252,7 +179,7 @@ void ComparePage::showEvent(QShowEvent*) {
 }
 
 bool ComparePage::busy() const {
-    return m_runner->running() || m_opener->running();
+    return m_modes->running() || m_opener->running();
 }
 QString ComparePage::headlineText() const {
     return m_headline->fullText();
@@ -268,52 +195,41 @@ void ComparePage::setWhat(What what) {
     refresh();
 }
 
+QJsonObject ComparePage::viewState() const {
+    QJsonObject j{{QStringLiteral("what"),
+                   m_what == What::results ? QStringLiteral("results") : QStringLiteral("modes")},
+                  {QStringLiteral("common_range"), m_commonRange->isChecked()},
+                  {QStringLiteral("below"), m_lowerControl->current() == 1
+                                                ? QStringLiteral("scatter")
+                                                : QStringLiteral("differences")}};
+    if (m_blockChosen) {
+        j[QStringLiteral("block")] = QString(QLatin1Char(blockName(m_view->block())));
+    }
+    return j;
+}
+
+void ComparePage::setViewState(const QJsonObject& state, const QString& other) {
+    const auto text = [&](const char* key) { return state.value(QLatin1String(key)).toString(); };
+    m_commonRange->setChecked(state.value(QStringLiteral("common_range")).toBool());
+    m_lowerControl->setCurrent(text("below") == QLatin1String("scatter") ? 1 : 0);
+    m_blockChosen = false;
+    for (const Block block : allBlocks) {
+        if (text("block") == QString(QLatin1Char(blockName(block)))) {
+            m_blockChosen = true;
+            setBlock(block);
+        }
+    }
+    if (!other.isEmpty()) {
+        openOther(other);
+    }
+    setWhat(text("what") == QLatin1String("results") ? What::results : What::modes);
+}
+
 void ComparePage::setBlock(Block block) {
     m_blockControl->setCurrent(static_cast<int>(blockIndex(block)));
     m_view->setBlock(block);
     m_view->setSelected(m_document->selection()->cell());
     refreshSentences();
-}
-
-engine::ScoreRequest ComparePage::requestOf(engine::Mode mode) const {
-    // What the shown scores were asked with, as far as it is still known.
-    engine::ScoreRequest r =
-        m_document->outdated() ? m_document->scores()->header().request : m_document->request();
-    r.mode = mode;
-    return r;
-}
-
-std::string ComparePage::keyOf(engine::Mode mode) const {
-    engine::ScoreRequest r = requestOf(mode);
-    r.threads = 0;
-    r.memoryBudget = 0;
-    return m_document->scores()->header().dumpFingerprint + engine::toJson(r).dump();
-}
-
-ComparePage::ScoresPtr ComparePage::scoresOf(engine::Mode mode) const {
-    const auto scores = m_document->scores();
-    if (!scores) {
-        return {};
-    }
-    if (scores->header().request.mode == mode) {
-        return scores;
-    }
-    const auto it = m_cache.find(keyOf(mode));
-    return it == m_cache.end() ? nullptr : it->second;
-}
-
-QString ComparePage::whyNot(engine::Mode mode) const {
-    if (!m_document->dump()) {
-        return tr("These results hold another mode. Open their dump to see this one.");
-    }
-    if (!m_document->modeAvailable(mode)) {
-        return tr("Needs the behavioral types of the heads. Collect the dump again with head "
-                  "types.");
-    }
-    if (!m_failedKey.empty() && keyOf(engine::Mode::structural) == m_failedKey) {
-        return m_failure;
-    }
-    return tr("Computing…");
 }
 
 void ComparePage::refresh() {
@@ -355,62 +271,19 @@ void ComparePage::refresh() {
 
 void ComparePage::showModes() {
     std::vector<CompareView::Column> columns;
-    for (const engine::Mode mode : modes) {
+    for (const engine::Mode mode : ModeScores::modes) {
         CompareView::Column c;
         c.title = modeName(mode);
         c.letter = c.title.left(1);
         c.verdict = verdict(mode);
         c.note = reason(mode);
-        c.scores = scoresOf(mode);
-        c.why = c.scores ? QString() : whyNot(mode);
+        c.scores = m_modes->of(mode);
+        c.why = c.scores ? QString() : m_modes->whyNot(mode);
         columns.push_back(std::move(c));
     }
     m_view->setColumns(std::move(columns), {{0, 1}, {2, 1}, {2, 0}});
     m_stack->setCurrentWidget(m_view);
-    computeMissing();
-}
-
-void ComparePage::computeMissing() {
-    if (m_runner->running() || m_document->state() == Document::State::computing ||
-        !m_document->dump()) {
-        return;
-    }
-    const bool missing = std::any_of(modes.begin(), modes.end(), [this](engine::Mode mode) {
-        return !scoresOf(mode) && m_document->modeAvailable(mode);
-    });
-    const std::string key = keyOf(engine::Mode::structural);
-    if (!missing || key == m_failedKey) {
-        return;
-    }
-    // All modes of one request share their reading and most of their work.
-    std::array<std::string, 3> keys;
-    for (std::size_t n = 0; n < modes.size(); ++n) {
-        keys[n] = keyOf(modes[n]);
-    }
-    m_runner->start([this, key, keys, request = requestOf(engine::Mode::structural),
-                     dump = m_document->dump()](JobContext& context) -> JobRunner::Delivery {
-        auto made = engine::compareModes(*dump, request, CompareView::topCells, context.job());
-        return [this, key, keys, request, made = std::move(made)]() mutable {
-            if (m_cache.size() > 6) {
-                m_cache.clear(); // former requests
-                m_warnings.clear();
-            }
-            for (auto& scores : made.scores) {
-                for (std::size_t n = 0; n < modes.size(); ++n) {
-                    if (scores->header().request.mode == modes[n]) {
-                        m_cache[keys[n]] = scores;
-                    }
-                }
-            }
-            QStringList pictures;
-            for (std::size_t n = 0; n < made.scores.size() && n < made.pictureOfB.size(); ++n) {
-                if (made.pictureOfB[n] > engine::pictureOfBLimit) {
-                    pictures << modeName(*made.scores[n]->header().request.mode).toLower();
-                }
-            }
-            m_warnings[key] = pictureSentence(pictures, request);
-        };
-    });
+    m_modes->computeMissing();
 }
 
 void ComparePage::showResults() {
@@ -458,32 +331,14 @@ void ComparePage::openOther(const QString& file) {
         setWhat(What::results);
     }
     m_opener->start([this, file](JobContext&) -> JobRunner::Delivery {
-        auto scores = results::openResults(file.toStdString());
+        auto scores = results::openResults(std::filesystem::path(file.toStdU16String()));
         return [this, file, scores = std::move(scores)]() mutable {
             m_other = std::move(scores);
+            m_otherFile = file;
             m_otherName = QFileInfo(file).fileName();
             refresh();
         };
     });
-}
-
-QString ComparePage::pictureWarning() const {
-    const engine::ScoreRequest& r = m_document->scores()->header().request;
-    const auto measured = m_warnings.find(keyOf(engine::Mode::structural));
-    if (measured != m_warnings.end()) {
-        return measured->second;
-    }
-    // Not measured (no dump at hand): what follows from the formula.
-    if (r.fisherTask != engine::FisherTask::a ||
-        (r.variant != engine::Variant::magnitude && r.variant != engine::Variant::natural)) {
-        return {};
-    }
-    return tr("With the Fisher of %1 alone, the structural map is %2 a picture of %3: dividing %1 "
-              "by its own mean leaves nothing of it. Single pairs still depend on both. Choose the "
-              "pooled Fisher in the options.")
-        .arg(quoted(r.taskA),
-             r.estimator == engine::Estimator::mean ? tr("only") : tr("nearly only"),
-             quoted(r.taskB));
 }
 
 void ComparePage::refreshSentences() {
@@ -492,8 +347,8 @@ void ComparePage::refreshSentences() {
     if (scores && m_stack->currentWidget() == m_view && m_what == What::modes) {
         const Block block = m_view->block();
         const bool lowest = results::lowIsConflict(scores->header().request.variant);
-        const auto behavioral = scoresOf(engine::Mode::behavioral);
-        const auto structural = scoresOf(engine::Mode::structural);
+        const auto behavioral = m_modes->of(engine::Mode::behavioral);
+        const auto structural = m_modes->of(engine::Mode::structural);
         if (behavioral && structural) {
             const Agreement g =
                 agreement(distinctMeans(*behavioral, block), distinctMeans(*structural, block),
@@ -505,16 +360,13 @@ void ComparePage::refreshSentences() {
                            .arg(number(g.rho));
         } else {
             headline = tr("Only one normalization can be shown");
-            if (m_runner->running()) {
+            if (m_modes->running()) {
                 headline = tr("Computing the other normalizations…");
             }
         }
         note = provenance(scores->header());
-        if (m_runner->running()) {
-            note =
-                tr("Computing %1% · ")
-                    .arg(std::lround(100 * std::clamp(m_runner->progress().fraction, 0.0, 1.0))) +
-                note;
+        if (m_modes->running()) {
+            note = tr("Computing %1% · ").arg(std::lround(100 * m_modes->progress())) + note;
         }
     } else if (scores && m_stack->currentWidget() == m_view) {
         const engine::ScoreHeader& a = scores->header();
@@ -524,20 +376,16 @@ void ComparePage::refreshSentences() {
                            .arg(QString(QLatin1Char(blockName(m_view->block()))),
                                 m_view->agreementText(0));
         } else {
-            headline = tr("The maps have different shapes");
-            warning = tr("These results have %1, the others %2: they are shown beside each other, "
-                         "but can't be subtracted.")
-                          .arg(shapeText(a), shapeText(b));
+            headline = tr("The maps show different cells");
+            warning = cellsDiffer(a, b);
         }
-        if (a.request.variant != b.request.variant || a.request.mode != b.request.mode ||
-            a.request.aggregate != b.request.aggregate) {
-            warning += (warning.isEmpty() ? QString() : QStringLiteral(" ")) +
-                       tr("They were computed with different options; compare ranks rather than "
-                          "sizes.");
+        const QString options = optionsDiffer(a, b);
+        if (!options.isEmpty()) {
+            warning += (warning.isEmpty() ? QString() : QStringLiteral(" ")) + options;
         }
     }
     if (scores && m_what == What::modes) {
-        warning = pictureWarning();
+        warning = m_modes->pictureWarning();
     }
     m_headline->setFullText(headline);
     m_note->setFullText(note);

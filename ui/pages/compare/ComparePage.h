@@ -4,12 +4,10 @@
 #include "engine/Scores.h"
 #include "pages/compare/CompareView.h"
 
+#include <QJsonObject>
 #include <QWidget>
 
-#include <map>
 #include <memory>
-#include <optional>
-#include <string>
 
 class QCheckBox;
 class QLabel;
@@ -20,6 +18,7 @@ namespace qkov::ui {
 
 class Document;
 class JobRunner;
+class ModeScores;
 
 /// The three normalizations of what is computed, or two results, beside each other.
 class ComparePage : public QWidget {
@@ -38,6 +37,11 @@ class ComparePage : public QWidget {
     void openOther(const QString& file);
     /// Modes still being computed for this page.
     bool busy() const;
+    /// The results file beside these; empty: none.
+    QString otherFile() const { return m_other ? m_otherFile : QString(); }
+    /// What is compared and how it is drawn, for a session.
+    QJsonObject viewState() const;
+    void setViewState(const QJsonObject& state, const QString& other);
     QString headlineText() const;
     QString warningText() const;
 
@@ -53,26 +57,15 @@ class ComparePage : public QWidget {
     void refreshSentences();
     void showModes();
     void showResults();
-    void computeMissing();
     void updateLower();
-    ScoresPtr scoresOf(engine::Mode mode) const;
-    engine::ScoreRequest requestOf(engine::Mode mode) const;
-    std::string keyOf(engine::Mode mode) const;
-    QString whyNot(engine::Mode mode) const;
-    /// Where the Fisher makes the map a picture of one task alone.
-    QString pictureWarning() const;
 
     Document* m_document;
-    JobRunner* m_runner; ///< the other modes
+    ModeScores* m_modes;
     JobRunner* m_opener; ///< the other results
     What m_what = What::modes;
     bool m_blockChosen = false; ///< by the user; else it follows the selection and the finding
-    std::map<std::string, ScoresPtr> m_cache;
-    std::map<std::string, QString> m_warnings; ///< of what was computed, by the key of its request
-    std::string m_failedKey; ///< a mode that could not be computed, not tried again
-    QString m_failure;
     ScoresPtr m_other;
-    QString m_otherName, m_otherProblem;
+    QString m_otherFile, m_otherName, m_otherProblem;
 
     ElidedLabel* m_headline;
     ElidedLabel* m_note;

@@ -117,6 +117,9 @@ MainWindow::MainWindow(QWidget* parent)
         if (!m_restoring) {
             m_notes->clear();
             m_sessionFile.clear();
+            m_sessionView = {};
+            m_sessionOthers = {};
+            m_lost.reset();
         }
         refreshTitle();
         refreshState();
@@ -131,10 +134,19 @@ MainWindow::MainWindow(QWidget* parent)
         m_messageBar->setMessage(m_document->message());
         if (m_document->message().severity == Message::Severity::error) {
             m_computeWhenOpen = false;
-            m_restoring.reset();
+            if (m_restoring) {
+                m_lost = m_restoring; // not to be forgotten on closing
+                m_restoring.reset();
+            }
         }
     });
-    connect(m_messageBar, &MessageBar::actionRequested, this, &MainWindow::showLayoutDialog);
+    connect(m_messageBar, &MessageBar::actionRequested, this, [this] {
+        if (m_document->message().action == findAction()) {
+            findLostFile();
+        } else {
+            showLayoutDialog();
+        }
+    });
     connect(m_document, &Document::layoutNeeded, this, &MainWindow::refreshState);
     connect(m_messageBar, &MessageBar::closed, m_document, &Document::clearMessage);
     for (auto* runner : {m_document->runner(), m_document->writer()}) {

@@ -65,6 +65,8 @@ class MainWindow : public QMainWindow {
     /// @throws qkov::InputError
     void saveSessionTo(const QString& file);
     void openSession(const QString& file);
+    /// Opens the session whose file was not found with the file at its new place.
+    void restoreAt(const QString& path);
     /// What was open when the last window closed. False: nothing.
     bool restoreLastSession();
     /// Commands that reproduce what was computed since the window opened, oldest first.
@@ -104,7 +106,15 @@ class MainWindow : public QMainWindow {
                     const std::function<void(const QString&)>& use);
     // WindowSession.cpp
     static QString lastSessionFile();
+    QJsonObject viewState() const;
+    void setViewState(const Session& session);
+    void restore(const Session& session);
     void restoreOpened();
+    void sayWhatChanged(const Session& session, bool sameTasks);
+    /// The file of a session is gone: the message offers to find it.
+    void askForFile(const Session& session);
+    void findLostFile();
+    static QString findAction() { return tr("Find the file…"); }
     void restoreSelection();
     void chooseSession();
     void saveSessionAs(bool ask);
@@ -184,7 +194,9 @@ class MainWindow : public QMainWindow {
     bool m_ownDocks = false;            ///< their widths were chosen, once
     std::optional<Session> m_restoring; ///< what is still to be restored of a session
     bool m_restoreSelection = false;    ///< all but the selection is restored
+    std::optional<Session> m_lost;      ///< its file was not found
     QString m_sessionFile;
+    QJsonObject m_sessionView, m_sessionOthers; ///< with keys of a newer version
     QStringList m_commands;
     std::weak_ptr<const engine::Scores> m_logged;
 };

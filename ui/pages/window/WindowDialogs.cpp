@@ -85,7 +85,14 @@ void MainWindow::showLayoutDialog() {
         }
         LayoutDialog dialog(*subject, this);
         if (dialog.exec() == QDialog::Accepted) {
-            m_document->openWithLayout(subject->path, dialog.layoutJson());
+            // A session that could not be restored for want of it goes on.
+            if (m_lost && m_lost->path == subject->path) {
+                Session session = *m_lost;
+                session.layout = dialog.layoutJson();
+                restore(session);
+            } else {
+                m_document->openWithLayout(subject->path, dialog.layoutJson());
+            }
         }
     } catch (const std::exception&) {
         m_document->setMessage(Message::of(std::current_exception()));
