@@ -103,6 +103,28 @@ struct HeadLayout::Data {
     std::vector<std::string> beyond;
 };
 
+namespace {
+
+/// A user's patterns may overlap; a matrix that is both Q and K would be scored as one of them.
+void checkOnlyRule(const LayoutRules& rules, std::size_t rule, const std::string& name) {
+    for (std::size_t s = rule + 1; rules.user && s < rules.projections.size(); ++s) {
+        const ProjectionRule& other = rules.projections[s];
+        if (other.parameter.layerOf(name) || other.bias.layerOf(name)) {
+            const auto blocks = [](const ProjectionRule& r) {
+                std::string text;
+                for (const Block b : r.blocks) {
+                    text += blockName(b);
+                }
+                return text;
+            };
+            throw InputError("layout: \"" + name + "\" matches the patterns of " +
+                             blocks(rules.projections[rule]) + " and of " + blocks(other));
+        }
+    }
+}
+
+} // namespace
+
 HeadLayout::HeadLayout(const ModelShape& shape, const std::vector<std::string>& names) {
     auto data = std::make_shared<Data>();
     data->shape = shape;
@@ -152,6 +174,7 @@ HeadLayout::HeadLayout(const ModelShape& shape, const std::vector<std::string>& 
                                  "\" are both the same matrix of layer " + std::to_string(*layer));
             }
             slot = name;
+            checkOnlyRule(*rules, r, name);
             break;
         }
     }

@@ -459,6 +459,9 @@ void TestHeadLayout::userLayoutMistakes_data() {
                            << "already part of fused";
     QTest::newRow("number") << R"x({"O": {"parameter": 3}})x"
                             << "O.parameter";
+    QTest::newRow("overlap") << R"x({"Q": {"parameter": "^l(\\d+)w$", "orientation": "out_in"},
+                                    "K": {"parameter": "^l(\\d+).$", "orientation": "out_in"}})x"
+                             << "matches the patterns of Q and of K";
     QTest::newRow("fused list") << R"x({"fused": []})x"
                                 << "fused";
 }
@@ -469,7 +472,7 @@ void TestHeadLayout::userLayoutMistakes() {
     ModelShape s = shapeOf(rows()[0], 2);
     s.layoutJson = json.toStdString();
     try {
-        HeadLayout(s, {});
+        HeadLayout(s, {"l0w"});
         QFAIL("accepted");
     } catch (const InputError& e) {
         QVERIFY2(QString::fromStdString(e.problem()).contains(complaint), e.what());
