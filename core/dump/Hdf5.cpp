@@ -414,6 +414,10 @@ Object openFile(const std::filesystem::path& file) {
                                  formatBytes(static_cast<double>(wanted)) + " are there",
                              file, {}, "copy or collect it again");
         }
+        if (why.find("unable to lock file") != std::string::npos) {
+            throw InputError("is open for writing in another program", file, {},
+                             "wait for it to end");
+        }
         throw InputError("can't be opened" + why, file, {}, "the file may be damaged");
     }
     // The root group keeps the file open.

@@ -3,7 +3,10 @@
 #include "Hdf5Fixture.h"
 
 #include <QtTest>
+#include <fcntl.h>
 #include <fstream>
+#include <sys/file.h>
+#include <unistd.h>
 
 using namespace fixture;
 namespace fs = std::filesystem;
@@ -340,7 +343,13 @@ void TestDumpBad::notAFile() {
     QVERIFY(complaint(m_dir / "empty").find("not an HDF5 file") != std::string::npos);
     fs::copy_file(m_dir / "base", m_dir / "cut");
     fs::resize_file(m_dir / "cut", fs::file_size(m_dir / "base") / 2);
-    QVERIFY(complaint(m_dir / "cut").find("truncated") != std::string::npos);
+    QVERIFY(complaint(m_dir / "cut").find("is cut off: ") != std::string::npos);
+    fs::copy_file(m_dir / "base", m_dir / "busy");
+    const int writer = ::open((m_dir / "busy").c_str(), O_RDWR);
+    QCOMPARE(::flock(writer, LOCK_EX), 0); // as HDF5 does in a program that writes
+    QVERIFY(complaint(m_dir / "busy").find("open for writing") != std::string::npos);
+    ::close(writer);
+    QCOMPARE(complaint(m_dir / "busy"), std::string("accepted"));
     QVERIFY_EXCEPTION_THROWN(detectFileKind(m_dir / "text"), InputError);
     QVERIFY_EXCEPTION_THROWN(detectFileKind(m_dir.path()), InputError);
     QVERIFY_EXCEPTION_THROWN(detectFileKind(m_dir / "none"), InputError);
