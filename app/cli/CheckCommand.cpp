@@ -19,7 +19,7 @@ struct Options {
 void check(const Session& session, const Options& o) {
     (void)o.score.request(session);
     session.checkOutputs({}, {o.dump});
-    const dump::DumpReader reader(o.dump);
+    const dump::DumpReader reader = o.score.open(o.dump);
     Job job = session.job();
     const std::vector<engine::Check> checks =
         engine::runChecks(reader, o.score.request(session, reader.info()), job);
@@ -45,7 +45,7 @@ void addCheck(CLI::App& app, Session& session) {
     const auto o = std::make_shared<Options>();
     CLI::App* command = addCommand(app, session, "check", "The metric's sanity checks on your data",
                                    [&session, o] { check(session, *o); });
-    command->add_option("DUMP", o->dump, "A dump")->required();
+    o->score.addDump(command, o->dump);
     o->score.add(command);
     ScoreOptions::addUnusedTop(command);
 }

@@ -39,7 +39,7 @@ std::string describe(const engine::Comparison& c) {
 void compare(const Session& session, const Options& o) {
     (void)o.score.request(session);
     session.checkOutputs({}, {o.dump});
-    const dump::DumpReader reader(o.dump);
+    const dump::DumpReader reader = o.score.open(o.dump);
     Job job = session.job();
     const engine::Comparison comparison =
         engine::compareModes(reader, o.score.request(session, reader.info()), o.top, job);
@@ -58,7 +58,7 @@ void addCompare(CLI::App& app, Session& session) {
     CLI::App* command = addCommand(app, session, "compare",
                                    "The normalization modes side by side, and how they differ",
                                    [&session, o] { compare(session, *o); });
-    command->add_option("DUMP", o->dump, "A dump")->required();
+    o->score.addDump(command, o->dump);
     command->add_option("--top", o->top, "k of the overlap; unset: a tenth of the cells")
         ->check(CLI::Range(1, 100'000'000))
         ->type_name("K");

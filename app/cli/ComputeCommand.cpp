@@ -48,7 +48,7 @@ void compute(const Session& session, const Options& o) {
         outputs.emplace_back(o.out);
     }
     session.checkOutputs(outputs, {o.dump});
-    const dump::DumpReader reader(o.dump);
+    const dump::DumpReader reader = o.score.open(o.dump);
     const engine::ScoreRequest request = o.score.request(session, reader.info());
     if (o.explain) {
         return explain(session, reader, request);
@@ -82,7 +82,7 @@ void addCompute(CLI::App& app, Session& session) {
     CLI::App* command =
         addCommand(app, session, "compute", "The interference of every sample pair of two tasks",
                    [&session, o] { compute(session, *o); });
-    command->add_option("DUMP", o->dump, "A dump")->required();
+    o->score.addDump(command, o->dump);
     command->add_option("--out", o->out, "Results file to write")->type_name("FILE");
     command->add_option("--top", o->top, "Top conflicts per block in the JSON")
         ->check(CLI::Range(0, 100'000'000))

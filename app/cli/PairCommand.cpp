@@ -83,7 +83,7 @@ std::string describe(const engine::PairResult& pair, const Options& o) {
 void pair(const Session& session, const Options& o) {
     (void)o.score.request(session);
     session.checkOutputs({}, {o.dump});
-    const dump::DumpReader reader(o.dump);
+    const dump::DumpReader reader = o.score.open(o.dump);
     Job job = session.job();
     const engine::PairResult result =
         engine::scorePair(reader, o.score.request(session, reader.info()), o.sampleI, o.sampleJ,
@@ -101,7 +101,7 @@ void addPair(CLI::App& app, Session& session) {
     CLI::App* command =
         addCommand(app, session, "pair", "One pair in one head, with what is behind it",
                    [&session, o] { pair(session, *o); });
-    command->add_option("DUMP", o->dump, "A dump")->required();
+    o->score.addDump(command, o->dump);
     command->add_option("--sample-i", o->sampleI, "Id of task A's sample")
         ->type_name("ID")
         ->required();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ScoreOptions.h"
 
+#include "model/ModelConfig.h"
+
 #include <limits>
 
 namespace qkov::cli {
@@ -111,6 +113,19 @@ void ScoreOptions::add(CLI::App* command) {
             ->type_name("N")
             ->capture_default_str()
             ->group(selection);
+}
+
+void ScoreOptions::addDump(CLI::App* command, std::string& dump) {
+    command->add_option("DUMP", dump, "A dump")->required();
+    command
+        ->add_option("--layout", m_layout,
+                     "Layout file, for a dump of an unknown architecture that carries none")
+        ->type_name("FILE");
+}
+
+dump::DumpReader ScoreOptions::open(const std::string& dump) const {
+    return dump::DumpReader(dump,
+                            m_layout.empty() ? std::string() : model::readLayoutFile(m_layout));
 }
 
 void ScoreOptions::addUnusedTop(CLI::App* command) {

@@ -4,7 +4,7 @@
 
 #include "Session.h"
 
-#include "dump/DumpInfo.h"
+#include "dump/DumpReader.h"
 #include "engine/ScoreRequest.h"
 
 namespace qkov::cli {
@@ -12,6 +12,10 @@ namespace qkov::cli {
 class ScoreOptions {
   public:
     void add(CLI::App* command);
+    /// The dump that is scored, and --layout for one of an unknown architecture.
+    void addDump(CLI::App* command, std::string& dump);
+    /// @throws InputError
+    dump::DumpReader open(const std::string& dump) const;
     /// --top where nothing is listed: all commands that score take the same options.
     static void addUnusedTop(CLI::App* command);
 
@@ -27,6 +31,7 @@ class ScoreOptions {
     std::string taskB;
 
   private:
+    std::string m_layout;
     std::string m_mode;
     std::string m_variant = "magnitude";
     std::string m_fisherTask = "pooled";

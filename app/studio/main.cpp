@@ -6,6 +6,8 @@
 #include <QCommandLineParser>
 #include <QSettings>
 
+#include <memory>
+
 int main(int argc, char** argv) {
     QApplication app(argc, argv);
     QApplication::setOrganizationName(QStringLiteral("QKOV"));
@@ -37,6 +39,8 @@ int main(int argc, char** argv) {
         parser.isSet(theme) ? parser.value(theme)
                             : QSettings().value(QStringLiteral("theme")).toString()));
     qkov::ui::MainWindow window;
+    window.document()->setScoreCache(std::make_shared<const qkov::engine::ScoreCache>(
+        qkov::engine::ScoreCache::defaultFolder()));
     window.show();
     if (!parser.positionalArguments().isEmpty()) {
         window.open(parser.positionalArguments().first());

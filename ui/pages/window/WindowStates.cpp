@@ -3,6 +3,7 @@
 #include "pages/window/MainWindow.h"
 
 #include "base/Numbers.h"
+#include "document/LayoutStore.h"
 #include "document/Selection.h"
 #include "document/Words.h"
 #include "pages/ModelPage.h"
@@ -223,10 +224,16 @@ QString MainWindow::commandText() const {
     if (!scores) {
         return {};
     }
-    return commandLine(scores->header(),
-                       m_document->dump()
-                           ? QString::fromStdString(m_document->dump()->file().string())
-                           : quoted(scores->header().dumpName));
+    QString command =
+        commandLine(scores->header(),
+                    m_document->dump() ? QString::fromStdString(m_document->dump()->file().string())
+                                       : quoted(scores->header().dumpName));
+    // A dump that doesn't carry its layout needs the one that was given here.
+    const QString layout = layouts::fileFor(m_document->path());
+    if (m_document->dump() && !m_document->layoutJson().isEmpty() && !layout.isEmpty()) {
+        command += QStringLiteral(" --layout '%1'").arg(layout);
+    }
+    return command;
 }
 
 void MainWindow::logCommand() {
