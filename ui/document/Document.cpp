@@ -219,6 +219,43 @@ engine::ScoreRequest Document::resolved(const engine::ScoreRequest& request) con
     if (!r.mode) {
         r.mode = mode();
     }
+    if (!m_dump) {
+        return r;
+    }
+    // All of them or none named: the same.
+    const auto& shape = m_dump->info().model;
+    const auto leaveOut = [](std::vector<std::int64_t>& numbers, std::int64_t all) {
+        bool every = static_cast<std::int64_t>(numbers.size()) == all;
+        for (std::size_t n = 0; every && n < numbers.size(); ++n) {
+            every = numbers[n] == static_cast<std::int64_t>(n);
+        }
+        if (every) {
+            numbers.clear();
+        }
+    };
+    leaveOut(r.layers, shape.numLayers);
+    leaveOut(r.heads, shape.numHeads);
+    if (r.blocks.size() == allBlocks.size()) {
+        r.blocks.clear();
+    }
+    // The estimator that is taken when none is named.
+    std::optional<std::string> stored;
+    bool agree = true, everywhere = true;
+    for (const std::string& name : {r.taskA, r.taskB}) {
+        const dump::TaskInfo* task = m_dump->info().task(name);
+        const auto set = task ? task->fisher.find("structural") : decltype(task->fisher.end()){};
+        if (!task || set == task->fisher.end()) {
+            everywhere = false;
+            continue;
+        }
+        agree = agree && (!stored || *stored == set->second.estimator);
+        stored = set->second.estimator;
+    }
+    const std::string taken = stored.value_or("ema");
+    if (r.estimator && agree && engine::name(*r.estimator) == taken &&
+        (everywhere || taken == "ema")) {
+        r.estimator.reset();
+    }
     return r;
 }
 

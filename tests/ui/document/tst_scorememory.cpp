@@ -128,7 +128,6 @@ class TestScoreMemory : public QObject {
         r.taskA = "a";
         r.taskB = "b";
         r.mode = engine::Mode::structural;
-        r.estimator = engine::Estimator::ema; // as results name it
         const QString results = m_dir.filePath("results.h5");
         results::writeResults(results.toStdString(), SlowScores(engine::compute(reader, r, job)),
                               job);
