@@ -3,6 +3,7 @@
 // dialogs; and sessions with all that was chosen. In a real window.
 #include "core/dump/StoreFixture.h"
 #include "document/LayoutStore.h"
+#include "document/Notes.h"
 #include "gui/DemoFixture.h"
 #include "pages/CollectDialog.h"
 #include "pages/OverviewPage.h"
@@ -29,6 +30,7 @@
 #include <QProcess>
 #include <QPushButton>
 #include <QSettings>
+#include <QSignalSpy>
 #include <QSplitter>
 #include <QStandardPaths>
 #include <QTabWidget>
@@ -298,6 +300,26 @@ class TestDialogs : public QObject {
         m_window->saveSessionTo(file);
         QVERIFY(session.open(QIODevice::ReadOnly));
         QVERIFY(session.readAll().contains("bookmarks"));
+    }
+
+    void aSessionRightAfterAnotherFileIsWhole() {
+        m_window->open(m_demo->dump());
+        QTRY_COMPARE(m_window->document()->source(), Document::Source::dump);
+        m_window->notes()->setText({{Block::O, LayerIndex(1), HeadIndex(2)}, {}, {}}, "kept");
+        const QString file = m_demo->file("after.qkovsession");
+        m_window->saveSessionTo(file);
+        for (int n = 0; n < 5; ++n) {
+            // The first is still announcing that it is open when the session comes.
+            QSignalSpy opened(m_window->document(), &Document::opened);
+            m_window->open(m_demo->dump());
+            while (opened.isEmpty()) {
+                QCoreApplication::processEvents(QEventLoop::AllEvents, 1);
+            }
+            m_window->open(file);
+            QTRY_COMPARE(m_window->document()->state(), Document::State::ready);
+            QTest::qWait(20);
+            QCOMPARE(m_window->notes()->notes().size(), std::size_t(1));
+        }
     }
 
     void resultsOfAnEarlierSessionCostNothing() {

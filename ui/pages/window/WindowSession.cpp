@@ -200,7 +200,9 @@ void MainWindow::restore(const Session& s) {
 }
 
 void MainWindow::restoreOpened() {
-    if (!m_restoring) {
+    // Called for every file that opens: the session's own may still be on its way.
+    if (!m_restoring || m_document->state() == Document::State::loading ||
+        m_document->path() != QFileInfo(m_restoring->path).absoluteFilePath()) {
         return;
     }
     const Session s = *m_restoring;
