@@ -3,17 +3,23 @@
 // assistive technology is told on the way.
 #include "gui/DemoFixture.h"
 
+#include "base/Numbers.h"
 #include "document/Notes.h"
 #include "document/PairProfile.h"
 #include "document/Selection.h"
 #include "models/ConflictModel.h"
 #include "pages/ConflictTable.h"
 #include "pages/DataPage.h"
+#include "pages/DataPanel.h"
 #include "pages/NotesPage.h"
 #include "pages/OverviewPage.h"
 #include "pages/PairMatrix.h"
 #include "pages/PairsPage.h"
+#include "pages/SelectionPanel.h"
+#include "pages/compare/ComparePage.h"
+#include "pages/compare/CompareView.h"
 #include "pages/window/MainWindow.h"
+#include "shell/HelpWindow.h"
 #include "widgets/FactList.h"
 #include "widgets/SegmentedControl.h"
 #include "widgets/SlicePicture.h"
@@ -29,12 +35,18 @@
 #include <QListWidget>
 #include <QMenu>
 #include <QPlainTextEdit>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QSettings>
 #include <QStandardPaths>
 #include <QTabWidget>
 #include <QTableView>
 #include <QTableWidget>
+#include <QTemporaryDir>
 #include <QTest>
+#include <QTextBlock>
+#include <QTextBrowser>
+#include <QTimer>
 #include <QToolButton>
 
 #include <functional>
@@ -56,6 +68,177 @@ class TestStory : public QObject {
         openWindow();
         m_window->open(m_demo->results());
         QTRY_VERIFY(m_window->document()->scores() != nullptr);
+    }
+
+    void pointingDrawsACrosshair() {
+        auto* maps = m_window->overview()->maps();
+        auto* q = maps->view(Block::Q);
+        auto* o = maps->view(Block::O);
+        const auto armOf = [&](int row, int column) {
+            // On the map that is not pointed at, in the next cell to the left.
+            const QPointF at = q->cellRect(row, column - 1).center();
+            return q->grab().toImage().pixelColor((at * q->devicePixelRatioF()).toPoint());
+        };
+        QTest::mouseMove(m_window.get(), QPoint(5, 5));
+        QTest::qWait(50);
+        const QColor before = armOf(2, 3);
+        QTest::mouseMove(o, o->cellRect(2, 3).center().toPoint());
+        QTRY_VERIFY(q->crosshair() == std::optional(CellPosition{2, 3}));
+        QTest::qWait(30);
+        const QColor after = armOf(2, 3);
+        QVERIFY2(after.lightness() > before.lightness() + 30,
+                 qPrintable(before.name() + after.name()));
+        // And the bar points at the cell's value.
+        QVERIFY(m_window->findChild<QLabel*>(QStringLiteral("jobText"))
+                    ->text()
+                    .contains(QStringLiteral("Computed")));
+    }
+
+    void severalCellsHaveAMean() {
+        auto* o = m_window->overview()->maps()->view(Block::O);
+        const QPoint from = o->cellRect(1, 1).center().toPoint();
+        const QPoint to = o->cellRect(2, 3).center().toPoint();
+        QTest::mouseClick(o, Qt::LeftButton, {}, from);
+        QTest::mousePress(o, Qt::LeftButton, {}, from);
+        QTest::mouseMove(o, (from + to) / 2);
+        QTest::mouseMove(o, to);
+        QTest::mouseRelease(o, Qt::LeftButton, {}, to);
+        QTRY_COMPARE(m_window->document()->selection()->cells().size(), std::size_t(6));
+        double sum = 0;
+        for (int r = 1; r <= 2; ++r) {
+            for (int c = 1; c <= 3; ++c) {
+                sum += m_window->document()->scores()->mean(Block::O, static_cast<std::size_t>(r),
+                                                            static_cast<std::size_t>(c));
+            }
+        }
+        const QString wanted =
+            QStringLiteral("6 cells, mean ") + QString::fromStdString(formatNumber(sum / 6));
+        QTRY_VERIFY2(m_window->selectionPanel()->facts()->text().contains(wanted),
+                     qPrintable(m_window->selectionPanel()->facts()->text()));
+        // Ctrl takes one out again.
+        QTest::mouseClick(o, Qt::LeftButton, Qt::ControlModifier, to);
+        QTRY_COMPARE(m_window->document()->selection()->cells().size(), std::size_t(5));
+        m_window->document()->selection()->setCells({});
+    }
+
+    void modesSwitchAndAreCompared() {
+        auto* d = m_window->document();
+        const double behavioral = d->scores()->mean(Block::O, 0, 3);
+        QTest::mouseClick(m_window->findChild<SegmentedControl*>(QStringLiteral("mode"))
+                              ->button(static_cast<int>(engine::Mode::structural)),
+                          Qt::LeftButton);
+        QTRY_VERIFY_WITH_TIMEOUT(d->state() == Document::State::ready && d->scores() &&
+                                     d->scores()->header().request.mode == engine::Mode::structural,
+                                 60000);
+        QVERIFY(d->scores()->mean(Block::O, 0, 3) != behavioral);
+        auto* note = m_window->findChild<QLabel*>(QStringLiteral("overviewNote"));
+        QTRY_VERIFY2(note->accessibleName().contains(QStringLiteral("structural")),
+                     qPrintable(note->accessibleName()));
+        d->setMode(engine::Mode::behavioral);
+        QTRY_COMPARE(d->scores()->mean(Block::O, 0, 3), behavioral);
+        m_window->tabs()->setCurrentWidget(m_window->comparePage());
+        QTRY_VERIFY_WITH_TIMEOUT(m_window->comparePage()->headlineText().contains(
+                                     QStringLiteral("behavioral and structural share")),
+                                 60000);
+        auto* view = m_window->comparePage()->view();
+        for (std::size_t n = 0; n < 3; ++n) {
+            QCOMPARE(view->map(n)->data().rows, 6);
+            QCOMPARE(view->difference(n)->data().rows, 6);
+        }
+        QCOMPARE(view->difference(0)->data().value(1, 2),
+                 view->map(0)->data().value(1, 2) - view->map(1)->data().value(1, 2));
+        m_window->tabs()->setCurrentIndex(0);
+    }
+
+    void everythingFitsASmallScreen() {
+        m_window->document()->selection()->setCell(CellRef{Block::O, 0, 3});
+        QTRY_VERIFY(m_window->document()->selection()->pair().has_value());
+        const QSize before = m_window->size();
+        m_window->resize(1280, 720);
+        auto* scroll = m_window->findChild<QScrollArea*>(QStringLiteral("centreScroll"));
+        for (int t = 0; t < m_window->tabs()->count(); ++t) {
+            m_window->tabs()->setCurrentIndex(t);
+            QTest::qWait(60);
+            const QString page = m_window->tabs()->tabText(t);
+            QCOMPARE(m_window->size(), QSize(1280, 720));
+            QVERIFY2(scroll->horizontalScrollBar()->maximum() == 0, qPrintable(page));
+            QVERIFY2(scroll->verticalScrollBar()->maximum() == 0, qPrintable(page));
+        }
+        // The two texts are in sight without scrolling.
+        m_window->tabs()->setCurrentIndex(0);
+        QTest::qWait(60);
+        for (const QWidget* text :
+             {m_window->selectionPanel()->textA(), m_window->selectionPanel()->textB()}) {
+            QCOMPARE(text->visibleRegion().boundingRect(), text->rect());
+            QVERIFY(text->height() >= 70);
+        }
+        // On a narrow window the panels make way, and come when they are asked for.
+        m_window->resize(760, 500);
+        QTest::qWait(30);
+        m_window->resize(700, 500);
+        QTRY_VERIFY(!m_window->selectionPanel()->isVisible());
+        QCOMPARE(m_window->width(), 700);
+        action("showSelection")->trigger();
+        QTRY_VERIFY(m_window->selectionPanel()->isVisible());
+        m_window->resize(before);
+        QTRY_VERIFY(m_window->dataPanel()->isVisible());
+    }
+
+    void actionsAreFoundByName() {
+        for (int n = 0; n < 2; ++n) {
+            QTimer::singleShot(200, this, [] {
+                QWidget* dialog = QApplication::activeModalWidget();
+                QVERIFY(dialog);
+                auto* field = dialog->findChild<QLineEdit*>();
+                QTest::keyClicks(field, QStringLiteral("page data"));
+                QTest::keyClick(field, Qt::Key_Return);
+            });
+            action("findAction")->trigger();
+            QTRY_COMPARE(m_window->tabs()->currentWidget(),
+                         static_cast<QWidget*>(m_window->dataPage()));
+            m_window->tabs()->setCurrentIndex(0);
+            QTimer::singleShot(200, this, [] {
+                QWidget* dialog = QApplication::activeModalWidget();
+                QVERIFY(dialog);
+                QTest::keyClick(dialog, Qt::Key_Escape);
+            });
+            action(n == 0 ? "findAction" : "shortcuts")->trigger();
+        }
+        activate();
+    }
+
+    void f1KnowsThePlace() {
+        static const char* anchors[] = {"Overview", "Compare", "Pairs", "Checks", "Data", "Notes"};
+        for (int t = 0; t < m_window->tabs()->count(); ++t) {
+            m_window->tabs()->setCurrentIndex(t);
+            action("manual")->trigger();
+            auto* help = m_window->findChild<HelpWindow*>(QString(), Qt::FindDirectChildrenOnly);
+            QVERIFY(help && help->isVisible());
+            QCOMPARE(help->currentPage(), QStringLiteral("window"));
+            auto* view = help->findChild<QTextBrowser*>();
+            QTRY_COMPARE(view->textCursor().block().text(), QString::fromLatin1(anchors[t]));
+            help->close();
+        }
+        m_window->tabs()->setCurrentIndex(0);
+        const auto inDialog = [&](const char* name, const QString& page, const QString& heading) {
+            QTimer::singleShot(500, this, [&] {
+                QWidget* dialog = QApplication::activeModalWidget();
+                QVERIFY(dialog);
+                QTest::keyClick(dialog, Qt::Key_F1);
+                auto* help = dialog->findChild<HelpWindow*>();
+                QVERIFY2(help && help->isVisible(), name);
+                QCOMPARE(help->currentPage(), page);
+                QTRY_COMPARE(help->findChild<QTextBrowser*>()->textCursor().block().text(),
+                             heading);
+                checkNames(dialog);
+                help->close();
+                dialog->close();
+            });
+            action(name)->trigger();
+        };
+        inDialog("options", QStringLiteral("window"), QStringLiteral("Options"));
+        inDialog("exportFigure", QStringLiteral("window"), QStringLiteral("Figure"));
+        activate();
     }
 
     void theMapLeadsToThePairs() {
@@ -207,8 +390,18 @@ class TestStory : public QObject {
         for (int t = 0; t < m_window->tabs()->count(); ++t) {
             m_window->tabs()->setCurrentIndex(t);
             QTest::qWait(100);
-            QStringList nameless;
-            QString tree;
+            const QString tree = checkNames(m_window.get());
+            QVERIFY(tree.contains(QStringLiteral("Normalization")) ||
+                    tree.contains(QStringLiteral("Structural")));
+        }
+    }
+
+  private:
+    /// Every control that assistive technology meets has a name. Returns the tree.
+    static QString checkNames(QWidget* root) {
+        QStringList nameless;
+        QString tree;
+        {
             const std::function<void(QAccessibleInterface*, int)> walk =
                 [&](QAccessibleInterface* a, int depth) {
                     if (!a || !a->isValid() || depth > 20) {
@@ -244,13 +437,15 @@ class TestStory : public QObject {
                         walk(a->child(c), depth + 1);
                     }
                 };
-            walk(QAccessible::queryAccessibleInterface(m_window.get()), 0);
-            QVERIFY2(nameless.isEmpty(), qPrintable(nameless.join(QStringLiteral(", "))));
-            QVERIFY(tree.contains(QStringLiteral("Normalization")) ||
-                    tree.contains(QStringLiteral("Structural")));
+            walk(QAccessible::queryAccessibleInterface(root), 0);
         }
+        if (!nameless.isEmpty()) {
+            QTest::qFail(qPrintable(nameless.join(QStringLiteral(", "))), __FILE__, __LINE__);
+        }
+        return tree;
     }
 
+  private slots:
     void theCurrentCellIsSaid() {
         m_window->tabs()->setCurrentIndex(0);
         m_window->document()->selection()->setCell(CellRef{Block::K, 2, 5});
@@ -258,6 +453,14 @@ class TestStory : public QObject {
         const QString said = k->describe({2, 5});
         QVERIFY2(said.contains(QStringLiteral("2")) && said.contains(QStringLiteral("5")),
                  qPrintable(said));
+        // As assistive technology reads it: the map's value, and the cell as its focused child.
+        auto* map = QAccessible::queryAccessibleInterface(k);
+        QVERIFY(map && map->text(QAccessible::Name).contains(QStringLiteral("K")));
+        QCOMPARE(map->text(QAccessible::Value), said);
+        QCOMPARE(map->childCount(), 1);
+        QCOMPARE(map->child(0)->text(QAccessible::Name), said);
+        QCOMPARE(map->child(0)->role(), QAccessible::Cell);
+        QVERIFY(map->child(0)->state().selected);
     }
 
     void everyActionHasAKey() {
@@ -274,6 +477,14 @@ class TestStory : public QObject {
     }
 
   private:
+    QAction* action(const char* name) const {
+        return m_window->findChild<QAction*>(QLatin1String(name));
+    }
+    /// After a dialog: without a window manager nobody gives the focus back.
+    void activate() {
+        m_window->activateWindow();
+        QVERIFY(QTest::qWaitForWindowActive(m_window.get()));
+    }
     void openWindow() {
         m_window = std::make_unique<MainWindow>();
         m_window->resize(1440, 900);

@@ -3,6 +3,7 @@
 #include "gui/DemoFixture.h"
 #include "gui/Watchdog.h"
 
+#include "base/Numbers.h"
 #include "document/Selection.h"
 #include "models/ConflictModel.h"
 #include "pages/CollectDialog.h"
@@ -19,7 +20,6 @@
 #include "widgets/JobBar.h"
 #include "widgets/MessageBar.h"
 #include "widgets/TextView.h"
-#include "base/Numbers.h"
 #include "widgets/Theme.h"
 
 #include <QAction>

@@ -8,6 +8,17 @@
 
 namespace qkov::ui {
 
+namespace {
+/// Not more than `most` bytes, and no half of a character.
+QString startOf(const std::string& text, std::size_t most) {
+    std::size_t n = std::min(text.size(), most);
+    while (n > 0 && n < text.size() && (static_cast<unsigned char>(text[n]) & 0xC0U) == 0x80U) {
+        --n;
+    }
+    return QString::fromUtf8(text.data(), static_cast<qsizetype>(n));
+}
+} // namespace
+
 SampleModel::SampleModel(Document* document, QObject* parent)
     : QAbstractTableModel(parent)
     , m_document(document) {
@@ -93,9 +104,7 @@ QVariant SampleModel::data(const QModelIndex& index, int role) const {
         return number(static_cast<double>(s.loss));
     case Text:
         // One line; the row shows a start only, however long the text is.
-        return QString::fromUtf8(s.text.data(),
-                                 static_cast<qsizetype>(std::min<std::size_t>(s.text.size(), 400)))
-            .simplified();
+        return startOf(s.text, 400).simplified();
     default:
         return {};
     }

@@ -28,6 +28,9 @@ struct Palette {
     QColor missing;    ///< background of hatched cells
     QColor hatch;      ///< their lines
 
+    /// The primary button under the pointer.
+    QColor accentHover() const { return dark ? accent.lighter(112) : accent.darker(112); }
+
     static const Palette& light();
     static const Palette& night();
     /// Colours of a printed figure: light, on pure white.

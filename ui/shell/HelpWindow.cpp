@@ -140,11 +140,21 @@ HelpWindow::HelpWindow(const QString& folder, QWidget* parent)
     m_resized.setInterval(80);
     connect(&m_resized, &QTimer::timeout, this, [this] {
         auto* scroll = m_view->verticalScrollBar();
+        if (m_view->viewport()->width() == m_renderedWidth &&
+            Palette::current(this).dark == m_renderedDark) {
+            return;
+        }
         const double place =
             scroll->maximum() > 0 ? double(scroll->value()) / scroll->maximum() : 0;
         render();
-        scroll->setValue(static_cast<int>(place * scroll->maximum()));
+        if (m_unmoved) {
+            scrollTo(m_history[static_cast<std::size_t>(m_at)].anchor);
+        } else {
+            scroll->setValue(static_cast<int>(place * scroll->maximum()));
+        }
     });
+    connect(m_view->verticalScrollBar(), &QAbstractSlider::actionTriggered, this,
+            [this] { m_unmoved = false; });
     connect(split, &QSplitter::splitterMoved, &m_resized, qOverload<>(&QTimer::start));
     listContents();
     go({QStringLiteral("index"), {}});
@@ -229,6 +239,7 @@ void HelpWindow::show(const Place& place) {
             listContents();
         }
     }
+    m_unmoved = true;
     m_back->setEnabled(m_at > 0);
     m_forward->setEnabled(m_at + 1 < static_cast<int>(m_history.size()));
     scrollTo(place.anchor);
@@ -236,6 +247,8 @@ void HelpWindow::show(const Place& place) {
 
 void HelpWindow::render() {
     const HelpPage* page = m_pages.find(m_page);
+    m_renderedWidth = m_view->viewport()->width();
+    m_renderedDark = Palette::current(this).dark;
     m_view->document()->clear(); // and with it pictures of another width or theme
     m_view->document()->setDefaultStyleSheet(cssOf(Palette::current(this)));
     m_view->document()->setMarkdown(page ? page->markdown

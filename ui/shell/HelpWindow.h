@@ -56,6 +56,9 @@ class HelpWindow : public QWidget {
     QToolButton* m_back;
     QToolButton* m_forward;
     QTimer m_resized;
+    int m_renderedWidth = 0;
+    bool m_renderedDark = false;
+    bool m_unmoved = true; ///< still where the link led
 };
 
 } // namespace qkov::ui

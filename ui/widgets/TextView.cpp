@@ -8,6 +8,7 @@
 #include <QPlainTextEdit>
 #include <QTextBlock>
 #include <QTextDocument>
+#include <QTextOption>
 #include <QVBoxLayout>
 
 #include <cmath>
@@ -93,7 +94,12 @@ void TextView::setSample(const QString& task, const dump::SampleInfo& sample) {
     m_heading->setFullText(id);
     m_meta->setFullText(metaText);
     m_text->setPlaceholderText(tr("The dump holds no text for this sample"));
-    m_text->setPlainText(wrappedForDisplay(quoted(sample.text)));
+    const QString text = quoted(sample.text);
+    // A text begins where its script begins.
+    QTextOption option = m_text->document()->defaultTextOption();
+    option.setAlignment(text.left(1000).isRightToLeft() ? Qt::AlignRight : Qt::AlignLeft);
+    m_text->document()->setDefaultTextOption(option);
+    m_text->setPlainText(wrappedForDisplay(text));
     m_text->setAccessibleDescription(id);
     highlight(m_words);
 }

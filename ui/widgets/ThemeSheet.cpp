@@ -115,7 +115,7 @@ QToolTip { background: @raised; color: @text; border: 1px solid @outline; paddin
     s.replace(QLatin1String("@theme"), QLatin1String(p.dark ? "dark" : "light"));
     // Longer names first: "@accentText" before "@accent".
     put("accentText", p.accentText);
-    put("accentHover", p.dark ? p.accent.lighter(112) : p.accent.lighter(118));
+    put("accentHover", p.accentHover());
     put("accent", p.accent);
     put("mutedText", p.mutedText);
     put("selection", p.selection);

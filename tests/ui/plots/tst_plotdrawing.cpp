@@ -203,7 +203,9 @@ void TestPlotDrawing::iconsAreAllThere() {
 
 void TestPlotDrawing::paletteContrast() {
     for (const Palette* p : {&Palette::light(), &Palette::night(), &Palette::paper()}) {
-        for (const QColor& background : {p->window, p->card}) {
+        // Every text colour on every ground that text stands on: pages, cards, hovered and selected
+        // rows.
+        for (const QColor& background : {p->window, p->card, p->raised, p->selection}) {
             QVERIFY(contrastRatio(p->text, background) >= 7);
             for (const QColor& c : {p->mutedText, p->accent, p->warning, p->error, p->good}) {
                 QVERIFY2(contrastRatio(c, background) >= 4.5,
@@ -211,7 +213,11 @@ void TestPlotDrawing::paletteContrast() {
             }
         }
         QVERIFY(contrastRatio(p->accentText, p->accent) >= 4.5);
-        QVERIFY(contrastRatio(p->text, p->selection) >= 4.5);
+        QVERIFY(contrastRatio(p->accentText, p->accentHover()) >= 4.5);
+        // Edges of controls and the focus ring: 3 to 1.
+        QVERIFY(contrastRatio(p->outline, p->card) >= 3 &&
+                contrastRatio(p->outline, p->window) >= 3);
+        QVERIFY(contrastRatio(p->accent, p->card) >= 3);
     }
     for (int n = 0; n < 256; ++n) {
         const QRgb c = ColorMap(ColorMap::Id::viridis).at(n / 255.0);

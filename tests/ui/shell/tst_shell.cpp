@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "shell/ActionFinder.h"
+#include "shell/HelpPages.h"
 #include "shell/HelpWindow.h"
 #include "shell/ShortcutSheet.h"
 
@@ -39,6 +40,7 @@ class TestShell : public QObject {
     void sheetShowsEveryShortcut();
     void pagesAreOrderedAndSearched();
     void windowFollowsLinksAndSearches();
+    void theManualHasNoDeadLinks();
 
   private:
     std::unique_ptr<QMainWindow> m_window;
@@ -55,6 +57,41 @@ void TestShell::init() {
     file->addAction("Quit")->setEnabled(false);
     QMenu* view = m_window->menuBar()->addMenu("&View");
     view->addAction("Zoom to all maps")->setShortcut(Qt::Key_0);
+}
+
+void TestShell::theManualHasNoDeadLinks() {
+    const HelpPages pages(QStringLiteral(":/help"));
+    QVERIFY(pages.pages().size() >= 9);
+    static const QRegularExpression link(QStringLiteral(R"((!?)\[[^\]]*\]\(([^)\s]+)\))"));
+    static const QRegularExpression heading(QStringLiteral(R"((?m)^#{1,6}\s+(.*)$)"));
+    int seen = 0;
+    for (const HelpPage& page : pages.pages()) {
+        for (auto it = link.globalMatch(page.markdown); it.hasNext();) {
+            const auto m = it.next();
+            const QString target = m.captured(2);
+            ++seen;
+            if (!m.captured(1).isEmpty()) {
+                QVERIFY2(QFile::exists(QStringLiteral(":/help/") + target), qPrintable(target));
+                const QString dark =
+                    QString(target).replace(QStringLiteral(".png"), QStringLiteral("-dark.png"));
+                QVERIFY2(QFile::exists(QStringLiteral(":/help/") + dark), qPrintable(dark));
+                continue;
+            }
+            if (target.startsWith(QLatin1String("http"))) {
+                continue;
+            }
+            const QString file = target.section(u'#', 0, 0);
+            const HelpPage* to = file.isEmpty() ? &page : pages.find(file.chopped(3));
+            QVERIFY2(to, qPrintable(page.name + QStringLiteral(": ") + target));
+            const QString anchor = target.section(u'#', 1);
+            bool found = anchor.isEmpty();
+            for (auto h = heading.globalMatch(to->markdown); !found && h.hasNext();) {
+                found = HelpPages::anchorOf(h.next().captured(1)) == anchor;
+            }
+            QVERIFY2(found, qPrintable(page.name + QStringLiteral(": ") + target));
+        }
+    }
+    QVERIFY(seen > 20);
 }
 
 void TestShell::findsActionsInAllMenus() {
