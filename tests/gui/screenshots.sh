@@ -14,10 +14,19 @@ for theme in light dark; do
                 "$build/bin/studio_screenshots" "$folder" "$theme" "$size" > /dev/null
             suffix=$theme-$size-$((scale * 100))
             if command -v montage > /dev/null; then
-                montage "$folder"/[0-9]*-"$suffix".png -tile 3x3 -geometry '840x840>+8+8' \
+                montage "$folder"/[0-9]*-"$suffix".png -tile 2x3 -geometry '840x520>+8+8' \
                     -background '#888' "$folder/sheet-$suffix-%02d.png"
             fi
             echo "$folder/*-$suffix.png"
         done
+    done
+done
+for theme in light dark; do
+    for scale in 1 2; do
+        dialogs=$folder/dialogs-$theme-$((scale * 100))
+        mkdir -p "$dialogs"
+        QT_SCALE_FACTOR=$scale QT_QPA_PLATFORM=offscreen \
+            "$build/bin/dialog_screenshots" "$dialogs" "$theme" > /dev/null
+        echo "$dialogs"
     done
 done

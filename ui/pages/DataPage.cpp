@@ -128,8 +128,9 @@ QWidget* DataPage::buildSamples() {
     line->setHandleWidth(12);
     line->addWidget(left);
     line->addWidget(m_text);
-    line->setStretchFactor(0, 3);
-    line->setStretchFactor(1, 2);
+    line->setStretchFactor(0, 2);
+    line->setStretchFactor(1, 1);
+    line->setSizes({420, 210});
     card->body()->addWidget(line, 1);
     card->setMinimumHeight(200);
     const auto recount = [this] {

@@ -13,9 +13,12 @@
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
+#include <QScreen>
+#include <QScrollArea>
 #include <QSpinBox>
 #include <QVBoxLayout>
 
+#include <algorithm>
 #include <cmath>
 
 namespace qkov::ui {
@@ -154,7 +157,18 @@ OptionsDialog::OptionsDialog(const engine::ScoreRequest& request, QWidget* paren
     m_memory = edit(tr("Memory at most"), "optMemory",
                     QString::number(request.memoryBudget / (1 << 20)) + QLatin1Char('M'),
                     tr("e.g. 2G"), tr("Working memory of the computation, e.g. 512M or 2G"));
-    column->addLayout(form);
+    alignForm(form);
+    // On a low screen the options scroll; the buttons stay.
+    auto* box = new QWidget(this);
+    form->setContentsMargins(0, 0, 4, 0);
+    box->setLayout(form);
+    auto* scroll = new QScrollArea(this);
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setWidgetResizable(true);
+    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    scroll->setWidget(box);
+    scroll->setFocusPolicy(Qt::NoFocus);
+    column->addWidget(scroll, 1);
     m_problem->setWordWrap(true);
     m_problem->setObjectName(QStringLiteral("optionsProblem"));
     m_problem->setMinimumHeight(m_problem->fontMetrics().height());
@@ -165,6 +179,9 @@ OptionsDialog::OptionsDialog(const engine::ScoreRequest& request, QWidget* paren
     m_ok->setProperty("primary", true);
     buttons->addButton(m_ok, QDialogButtonBox::AcceptRole);
     m_ok->setDefault(true);
+    const int rest = m_problem->minimumHeight() + buttons->sizeHint().height() + 60;
+    resize(540,
+           std::min(box->sizeHint().height() + rest, screen()->availableGeometry().height() - 60));
     connect(buttons, &QDialogButtonBox::accepted, this, &QDialog::accept);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
     connect(buttons->button(QDialogButtonBox::RestoreDefaults), &QPushButton::clicked, this,

@@ -299,10 +299,10 @@ void OverviewPage::refresh() {
         m_bars->clear();
         const auto& r = m_document->request();
         const bool ready = m_document->canCompute();
-        m_startText->setText(
-            tr("Compute scores every sample of %1 against every sample of %2, in every head of "
-               "every layer, and shows where they meet.")
-                .arg(quoted(r.taskA), quoted(r.taskB)));
+        m_startText->setText(tr("Compute scores every sample of %1 against every sample of %2 in "
+                                "every head of every "
+                                "layer.")
+                                 .arg(quoted(r.taskA), quoted(r.taskB)));
         m_startText->setMinimumHeight(m_startText->heightForWidth(400));
         showStart(ready && !m_document->busy());
         m_headline->setFullText(

@@ -479,7 +479,7 @@ void PairsPage::refreshPins() {
         m_pinTable->horizontalHeader()->sizeHint().height() +
         static_cast<int>(pins.size()) * m_pinTable->verticalHeader()->defaultSectionSize() + 4;
     m_pinTable->setFixedHeight(height);
-    m_pairCard->setMinimumHeight(220 + (pins.empty() ? 0 : height));
+    m_pairCard->setMinimumHeight(pins.empty() ? 220 : 262 + height);
 }
 
 void PairsPage::search(const QString& words) {

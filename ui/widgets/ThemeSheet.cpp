@@ -48,14 +48,15 @@ QPushButton[link="true"]:focus { border: 1px solid @accent; }
 QLineEdit, QAbstractSpinBox { background: @card; border: 1px solid @outline; border-radius: 4px; padding: 4px 6px; selection-background-color: @accent; selection-color: @accentText; }
 QLineEdit:focus, QAbstractSpinBox:focus { border: 2px solid @accent; padding: 3px 5px; }
 QLineEdit:disabled, QAbstractSpinBox:disabled { color: @outline; border-color: @separator; }
-QPlainTextEdit, QTextBrowser, QTextEdit { background: @card; border: none; selection-background-color: @accent; selection-color: @accentText; }
+QPlainTextEdit, QTextBrowser, QTextEdit { background: @card; border: 1px solid transparent; selection-background-color: @accent; selection-color: @accentText; }
+QPlainTextEdit:focus, QTextBrowser:focus, QTextEdit:focus { border-color: @accent; }
 QFrame[card="true"] { background: @card; border-radius: 6px; }
 QFrame[bar="true"] { background: @card; border: none; border-bottom: 1px solid @separator; }
 QTabBar { background: transparent; }
 QTabBar::tab { padding: 7px 14px; border: none; border-bottom: 2px solid transparent; color: @mutedText; background: transparent; }
 QTabBar::tab:selected { color: @text; border-bottom-color: @accent; }
 QTabBar::tab:hover { color: @text; }
-QTabBar::tab:focus { color: @accent; }
+QTabBar::tab:focus { color: @text; background: @raised; border: 1px solid @accent; border-bottom: 2px solid @accent; border-radius: 3px; padding: 6px 13px 7px 13px; }
 QTabWidget::pane { border: none; }
 QDockWidget::title { background: @window; padding: 8px 8px 4px 8px; text-align: left; }
 QTreeView, QTableView, QListView { background: @card; border: 1px solid transparent; selection-background-color: @selection; selection-color: @text; outline: none; }

@@ -102,6 +102,7 @@ CollectOptionsForm::CollectOptionsForm(QWidget* parent)
     connect(m_decay, &QDoubleSpinBox::valueChanged, this, &CollectOptionsForm::changed);
     m_device = combo(tr("Device"), "collectDevice", {tr("Automatic"), tr("CPU"), tr("CUDA")},
                      tr("Automatic takes a GPU when there is one"));
+    alignForm(m_form);
 }
 
 void CollectOptionsForm::setScript(bool script) {

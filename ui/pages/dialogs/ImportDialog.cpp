@@ -173,6 +173,7 @@ QWidget* ImportDialog::buildForm() {
         field->setStart(m_folder);
         connect(field, &PathField::changed, this, &ImportDialog::changed);
     }
+    alignForm(form);
     return box;
 }
 
