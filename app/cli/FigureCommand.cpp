@@ -74,6 +74,11 @@ void addFigure(CLI::App& app, Session& session) {
     flag("--own-range", o->ownRange, "A colour bar for each panel");
     flag("--layer-zero-bottom", o->layerZeroBottom, "Layer 0 at the bottom");
     flag("--annotate", o->annotate, "Numbers in the cells, where they fit");
+    command->add_option("--annotate-digits", o->annotateDigits, "Significant digits of them")
+        ->check(CLI::Range(1, 6))
+        ->type_name("N")
+        ->capture_default_str()
+        ->group(look);
     flag("--no-marks", o->noMarks, "No head-type marks");
     flag("--no-letters", o->noLetters, "No panel letters");
     flag("--no-legend", o->noLegend, "No legend");

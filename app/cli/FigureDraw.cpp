@@ -5,6 +5,7 @@
 #include "base/AtomicFile.h"
 #include "base/Error.h"
 #include "figures/FigureExport.h"
+#include "figures/FigurePainter.h"
 #include "figures/FigureSpec.h"
 #include "results/ResultsFile.h"
 #include "results/Summary.h"
@@ -72,6 +73,7 @@ ui::FigureOptions figureOptions(const FigureCommandOptions& o) {
     f.panelLetters = !o.noLetters;
     f.layerZeroAtTop = !o.layerZeroBottom;
     f.annotate = o.annotate;
+    f.annotationDigits = o.annotateDigits;
     f.marks = !o.noMarks;
     f.legend = !o.noLegend;
     f.legendAbove = o.legendAbove;
@@ -262,6 +264,13 @@ void drawFigure(const Session& session, const FigureCommandOptions& o) {
     if (numbersOnly) {
         ui::exportFigureCsv(spec, out);
     } else {
+        const QString font = ui::figureStyle(spec, 0).font.family();
+        if (!spec.fontFamily.isEmpty() && spec.fontFamily != QLatin1String("sans") &&
+            spec.fontFamily != QLatin1String("serif") &&
+            spec.fontFamily.compare(font, Qt::CaseInsensitive) != 0) {
+            session.log("note: the font " + spec.fontFamily.toStdString() + " is not installed; " +
+                        font.toStdString() + " takes its place");
+        }
         const ui::ExportedFigure figure = ui::exportFigure(spec, out);
         report["inches"] = {figure.inches.width(), figure.inches.height()};
         report["cells"] = figure.cells;

@@ -28,6 +28,7 @@ struct FigureCommandOptions {
     bool ownRange = false;
     bool layerZeroBottom = false;
     bool annotate = false;
+    int annotateDigits = 2;
     bool noMarks = false;
     bool noLetters = false;
     bool noLegend = false;

@@ -14,6 +14,7 @@ class TestCliFigure : public QObject {
     void everyKind();
     void besideTheFigure();
     void captionWarns();
+    void annotationsAndFonts();
     void refusals();
 
   private:
@@ -99,6 +100,29 @@ void TestCliFigure::captionWarns() {
     };
     QVERIFY(caption("own.results").find("hardly depends on A") != std::string::npos);
     QVERIFY(caption("demo.results").find("hardly depends on A") == std::string::npos);
+}
+
+void TestCliFigure::annotationsAndFonts() {
+    const auto drawn = [&](const QStringList& more) {
+        const Outcome o = run(QStringList{QStringLiteral("figure"), path("demo.results"),
+                                          QStringLiteral("--kind"), QStringLiteral("heatmap"),
+                                          QStringLiteral("--block"), QStringLiteral("O"),
+                                          QStringLiteral("--annotate"), QStringLiteral("--out"),
+                                          path("numbers.svg")} +
+                              more);
+        QFile f(path("numbers.svg"));
+        return f.open(QIODevice::ReadOnly) && o.code == 0 ? std::pair(f.readAll(), o.err)
+                                                          : std::pair(QByteArray(), o.err);
+    };
+    const auto two = drawn({});
+    const auto one = drawn({QStringLiteral("--annotate-digits"), QStringLiteral("1")});
+    QVERIFY(!two.first.isEmpty() && !one.first.isEmpty());
+    QVERIFY(one.first.size() < two.first.size());
+    QVERIFY(!two.second.contains("not installed"));
+    QVERIFY(drawn({QStringLiteral("--font"), QStringLiteral("Nowhere Grotesk")})
+                .second.contains("Nowhere Grotesk is not installed"));
+    QVERIFY(!drawn({QStringLiteral("--font"), QStringLiteral("serif")})
+                 .second.contains("not installed"));
 }
 
 void TestCliFigure::refusals() {
