@@ -94,18 +94,20 @@ HeadTypes readHeadTypes(const h5::Object& root, const model::ModelShape& shape) 
     return types;
 }
 
-TaskInfo readTask(const h5::Object& group, const std::string& name) {
+TaskInfo readTask(const h5::Object& group, const std::string& name, const Attempt& attempt) {
     if (!isUtf8(name)) {
         group.fail("its name is not valid UTF-8");
     }
     TaskInfo task;
     task.name = name;
     task.lossReduction = group.stringAttribute("loss_reduction").value_or("mean");
-    if (task.lossReduction != "mean" && task.lossReduction != "sum") {
-        group.fail("attribute loss_reduction is \"" + task.lossReduction +
-                   "\", expected mean or sum");
-    }
-    task.samples = readSamples(group.group("samples"));
+    attempt([&] {
+        if (task.lossReduction != "mean" && task.lossReduction != "sum") {
+            group.fail("attribute loss_reduction is \"" + task.lossReduction +
+                       "\", expected mean or sum");
+        }
+    });
+    task.samples = readSamples(group.group("samples"), attempt);
     return task;
 }
 
@@ -204,7 +206,7 @@ void DumpReader::Impl::open(const std::string& layoutJson) {
         DumpReader::Impl trial;
         trial.file = file;
         trial.problems = problems ? &lost : nullptr;
-        trial.openHere(layoutJson);
+        trial.attempt([&] { trial.openHere(layoutJson); });
     });
     openHere(layoutJson);
 }
@@ -228,7 +230,8 @@ void DumpReader::Impl::openHere(const std::string& layoutJson) {
     for (const std::string& name : taskParent.children()) {
         attempt([&] {
             h5::Object group = taskParent.group(name);
-            info.tasks.push_back(readTask(group, name));
+            info.tasks.push_back(readTask(
+                group, name, [this](const std::function<void()>& part) { attempt(part); }));
             if (problems) {
                 reportLacking(group, *problems);
             }
@@ -236,6 +239,9 @@ void DumpReader::Impl::openHere(const std::string& layoutJson) {
         });
     }
     if (groups.empty()) {
+        if (problems && !problems->empty() && !taskParent.children().empty()) {
+            return; // what is wrong with each was told
+        }
         taskParent.fail("holds no task");
     }
     const auto names = parameterNames(groups);

@@ -179,7 +179,7 @@ std::vector<std::int32_t> readIntegers(const h5::Object& dataset, std::int64_t n
     return values;
 }
 
-std::vector<SampleInfo> readSamples(const h5::Object& samples) {
+std::vector<SampleInfo> readSamples(const h5::Object& samples, const Attempt& attempt) {
     const h5::Lock lock;
     const h5::Object idSet = samples.dataset("id");
     const std::int64_t n = checkColumn(idSet, -1);
@@ -188,50 +188,58 @@ std::vector<SampleInfo> readSamples(const h5::Object& samples) {
     }
     const std::vector<std::string> ids = idsOf(idSet, n);
     std::vector<SampleInfo> out(static_cast<std::size_t>(n));
-    std::unordered_map<std::string, std::size_t> seen;
     for (std::size_t i = 0; i < out.size(); ++i) {
-        const auto [it, fresh] = seen.emplace(ids[i], i);
-        if (!fresh) {
-            idSet.fail("\"" + ids[i] + "\" is the id of samples " + std::to_string(it->second) +
-                       " and " + std::to_string(i));
-        }
         out[i].id = ids[i];
     }
+    attempt([&] {
+        std::unordered_map<std::string, std::size_t> seen;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            const auto [it, fresh] = seen.emplace(ids[i], i);
+            if (!fresh) {
+                idSet.fail("\"" + ids[i] + "\" is the id of samples " + std::to_string(it->second) +
+                           " and " + std::to_string(i));
+            }
+        }
+    });
+    /// `read` gets the column, if there is one, after its length was checked.
+    const auto column = [&](const char* name,
+                            const std::function<void(const h5::Object& set)>& read) {
+        attempt([&] {
+            if (const auto set = samples.findDataset(name)) {
+                checkColumn(*set, n);
+                read(*set);
+            }
+        });
+    };
     const auto text = [&](const char* name, std::string SampleInfo::*member) {
-        const auto set = samples.findDataset(name);
-        if (!set) {
-            return;
-        }
-        checkColumn(*set, n);
-        auto values = readStrings(*set);
-        for (std::size_t i = 0; i < out.size(); ++i) {
-            out[i].*member = std::move(values[i]);
-        }
+        column(name, [&](const h5::Object& set) {
+            auto values = readStrings(set);
+            for (std::size_t i = 0; i < out.size(); ++i) {
+                out[i].*member = std::move(values[i]);
+            }
+        });
     };
     text("text", &SampleInfo::text);
     text("group", &SampleInfo::group);
-    if (const auto set = samples.findDataset("n_tokens")) {
-        const auto counts = readIntegers(*set, n, 0, INT32_MAX);
+    column("n_tokens", [&](const h5::Object& set) {
+        const auto counts = readIntegers(set, n, 0, INT32_MAX);
         for (std::size_t i = 0; i < out.size(); ++i) {
             out[i].tokens = counts[i];
         }
-    }
-    if (const auto set = samples.findDataset("loss")) {
-        checkColumn(*set, n);
+    });
+    column("loss", [&](const h5::Object& set) {
         h5::Handle type;
-        const H5T_class_t kind = classOf(*set, type);
+        const H5T_class_t kind = classOf(set, type);
         if (kind != H5T_FLOAT && kind != H5T_INTEGER) {
-            set->fail("does not hold numbers");
+            set.fail("does not hold numbers");
         }
         std::vector<float> losses(out.size());
-        readAll(*set, H5T_NATIVE_FLOAT, losses.data());
+        readAll(set, H5T_NATIVE_FLOAT, losses.data());
         for (std::size_t i = 0; i < out.size(); ++i) {
             out[i].loss = losses[i];
         }
-    }
-    if (const auto set = samples.findDataset("tokens")) {
-        checkColumn(*set, n);
-    }
+    });
+    column("tokens", [](const h5::Object&) {});
     return out;
 }
 

@@ -5,10 +5,16 @@
 #include "dump/DumpInfo.h"
 #include "dump/Hdf5.h"
 
+#include <functional>
+
 namespace qkov::dump {
 
-/// @throws InputError: no ids, ids twice, columns of different length, negative token counts
-std::vector<SampleInfo> readSamples(const h5::Object& samples);
+/// Runs a part of the reading; may note its InputError and go on instead of throwing it.
+using Attempt = std::function<void(const std::function<void()>&)>;
+
+/// @throws InputError: no ids; under `attempt`: ids twice, columns of different length, negative
+///         token counts
+std::vector<SampleInfo> readSamples(const h5::Object& samples, const Attempt& attempt);
 
 /// A one-dimensional dataset of strings of any kind; bytes that aren't UTF-8 become U+FFFD.
 std::vector<std::string> readStrings(const h5::Object& dataset);

@@ -30,6 +30,8 @@ class TestDumpValidate : public QObject {
     void everyBadNumberIsReported();
     void paddingIsIgnored();
     void whatTheFormatAsksFor();
+    void everySampleColumn();
+    void noTaskIsSound();
     void structureIsReportedWhole();
     void whatCantBeOpened();
     void cancelled();
@@ -109,6 +111,40 @@ void TestDumpValidate::whatTheFormatAsksFor() {
     QCOMPARE(problems.size(), std::size_t(3)); // one of them: contributions per token
     QVERIFY(mentions(problems, "/tasks/t: attribute loss_reduction is missing"));
     QVERIFY(mentions(problems, "/tasks/t/samples/n_tokens: is missing"));
+}
+
+/// One bad column of the samples hides neither the others nor the numbers.
+void TestDumpValidate::everySampleColumn() {
+    change(m_file, [&](hid_t f) {
+        const auto shorter = [&](const char* name) {
+            const std::string path = std::string("/tasks/t/samples/") + name;
+            Recipe r;
+            r.dims = {2};
+            replace(f, path, r, std::vector<float>(2, 1.0f));
+        };
+        shorter("loss");
+        shorter("n_tokens");
+        std::vector<float> values(420, 1.0f);
+        values[5] = std::numeric_limits<float>::quiet_NaN();
+        replace(f, queryPath, Recipe{}, values);
+    });
+    Job job;
+    const auto problems = validateDump(m_file, job);
+    QVERIFY(mentions(problems, "/tasks/t/samples/loss: has 2 entries"));
+    QVERIFY(mentions(problems, "/tasks/t/samples/n_tokens: has 2 entries"));
+    QVERIFY(mentions(problems, queryPath + ": 1 NaN"));
+}
+
+void TestDumpValidate::noTaskIsSound() {
+    change(m_file, [&](hid_t f) {
+        H5Gcreate2(f, "/tasks/empty", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        H5Ldelete(f, "/tasks/t/samples", H5P_DEFAULT);
+    });
+    Job job;
+    const auto problems = validateDump(m_file, job);
+    QCOMPARE(problems.size(), std::size_t(2));
+    QVERIFY(mentions(problems, "/tasks/empty/samples: is missing"));
+    QVERIFY(mentions(problems, "/tasks/t/samples: is missing"));
 }
 
 void TestDumpValidate::structureIsReportedWhole() {
