@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Pictures of every dialog and its states, to be looked at:
-//   QT_QPA_PLATFORM=offscreen dialog_screenshots FOLDER [light|dark] [layout|collect|import]
+//   QT_QPA_PLATFORM=offscreen dialog_screenshots FOLDER [light|dark]
+//   [layout|collect|compare|import]
 // QT_SCALE_FACTOR=2 gives 200%.
 #include "core/dump/StoreFixture.h"
 #include "dump/Contents.h"
 #include "pages/CollectDialog.h"
+#include "pages/compare/ComparePage.h"
 #include "pages/dialogs/ImportDialog.h"
 #include "pages/layout/LayoutDialog.h"
 #include "pages/window/MainWindow.h"
+#include "results/ResultsFile.h"
+#include "ui/FakeScores.h"
 #include "ui/UnknownModel.h"
 #include "widgets/Theme.h"
 
@@ -119,6 +123,28 @@ void collectDialog(const QTemporaryDir& dir) {
     shoot(&module, "collect-module");
 }
 
+/// Two results that can't be subtracted, and two that can.
+void compareResults(const QTemporaryDir& dir) {
+    Document document;
+    ComparePage page(&document);
+    page.resize(1200, 640);
+    page.show();
+    document.showScores(test::fakeScores());
+    Job job;
+    test::FakeShape larger;
+    larger.layers = 5;
+    for (const auto& [name, shape] : {std::pair{"larger.h5", larger}, {"same.h5", {}}}) {
+        const QString file = dir.filePath(QLatin1String(name));
+        results::writeResults(file.toStdString(), *test::fakeScores(shape), job);
+        page.openOther(file);
+        waitFor([&] { return !page.busy(); });
+        shoot(&page, qPrintable(QStringLiteral("compare-") + QLatin1String(name).chopped(3)));
+    }
+    page.openOther(dir.filePath(QStringLiteral("none.h5")));
+    waitFor([&] { return !page.busy(); });
+    shoot(&page, "compare-none");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -138,6 +164,9 @@ int main(int argc, char** argv) {
     }
     if (which.isEmpty() || which == QLatin1String("collect")) {
         collectDialog(dir);
+    }
+    if (which.isEmpty() || which == QLatin1String("compare")) {
+        compareResults(dir);
     }
     if (which.isEmpty() || which == QLatin1String("import")) {
         importDialog(dir);

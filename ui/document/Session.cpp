@@ -89,7 +89,10 @@ QString toJson(const Session& s, const QString& sessionFile) {
         j["view"] = toJson(s.view);
     }
     if (s.request) {
-        j["request"] = engine::toJson(*s.request);
+        // Options of a newer version stay beside ours.
+        json request = j.value("request", json::object());
+        request.update(engine::toJson(*s.request));
+        j["request"] = std::move(request);
     }
     if (s.place) {
         j["selection"] = toJson(*s.place);
@@ -138,6 +141,16 @@ Session sessionFromJson(const QByteArray& text, const QString& sessionFile) {
         json others = j;
         for (const char* key : knownKeys) {
             others.erase(key);
+        }
+        if (j.contains("request") && j.at("request").is_object()) {
+            json unknown = j.at("request");
+            const json known = engine::toJson(engine::ScoreRequest());
+            for (const auto& item : known.items()) {
+                unknown.erase(item.key());
+            }
+            if (!unknown.empty()) {
+                others["request"] = std::move(unknown);
+            }
         }
         s.others = objectFrom(others);
         if (j.contains("request")) {

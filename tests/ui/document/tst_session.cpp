@@ -92,11 +92,15 @@ class TestSession : public QObject {
         QByteArray json = toJson(full("/a"), "/a/s.qkovsession").toUtf8();
         json.replace("\"computed\"", "\"bookmarks\": [1, {\"x\": null}], \"computed\"");
         json.replace("\"scale\"", "\"glow\": 3, \"scale\"");
+        json.replace("\"task_a\"", "\"tenderness\": 7, \"task_a\"");
         const Session s = sessionFromJson(json, "/a/s.qkovsession");
-        QCOMPARE(s.others.keys(), QStringList("bookmarks"));
+        QCOMPARE(s.others.keys(), QStringList({"bookmarks", "request"}));
         const auto again = QJsonDocument::fromJson(toJson(s, "/a/s.qkovsession").toUtf8()).object();
         QCOMPARE(again.value("bookmarks").toArray().size(), 2);
         QCOMPARE(again.value("view").toObject().value("maps").toObject().value("glow").toInt(), 3);
+        const auto request = again.value("request").toObject();
+        QCOMPARE(request.value("tenderness").toInt(), 7);
+        QCOMPARE(request.value("task_a").toString(), QString("math"));
         QCOMPARE(again.value("format").toString(), QString("qkov-session"));
     }
 

@@ -3,6 +3,7 @@
 #include "document/Selection.h"
 #include "pages/compare/Agreement.h"
 #include "pages/compare/ComparePage.h"
+#include "pages/compare/CompareWords.h"
 #include "plots/CellScatter.h"
 #include "results/ResultsFile.h"
 #include "ui/plots/FormulaScores.h"
@@ -49,6 +50,7 @@ class TestCompare : public QObject {
     void pageShowsOneModeOfAFile();
     void pageWarnsOfFisherA();
     void twoResults();
+    void whyMapsCantBeSubtracted();
 };
 
 void TestCompare::agreementAgainstKnownNumbers() {
@@ -203,6 +205,26 @@ void TestCompare::twoResults() {
     QTRY_VERIFY(page.view()->isHidden() || !page.view()->isVisible());
     page.setWhat(ComparePage::What::modes);
     QCOMPARE(page.view()->map(1)->data().rows, 3);
+}
+
+void TestCompare::whyMapsCantBeSubtracted() {
+    engine::ScoreHeader a;
+    a.layers = {0, 1, 2, 3};
+    a.heads = {0, 1};
+    engine::ScoreHeader b = a;
+    QVERIFY(cellsDiffer(a, b).isEmpty() && optionsDiffer(a, b).isEmpty());
+    b.layers = {0, 1};
+    QVERIFY(cellsDiffer(a, b).contains(QStringLiteral("4 layers × 2 heads")));
+    QVERIFY(cellsDiffer(a, b).contains(QStringLiteral("2 layers × 2 heads")));
+    // As many, but others: numbers, not sizes that are the same.
+    b.layers = {0, 4, 5, 6};
+    QVERIFY(cellsDiffer(a, b).contains(QStringLiteral("layers 0-3, the others layers 0, 4-6")));
+    b.layers = a.layers;
+    b.heads = {2, 3};
+    QVERIFY(cellsDiffer(a, b).contains(QStringLiteral("heads 0-1, the others heads 2-3")));
+    b.heads = a.heads;
+    b.request.variant = engine::Variant::cosine;
+    QVERIFY(optionsDiffer(a, b).contains(QStringLiteral("different options")));
 }
 
 QTEST_MAIN(TestCompare)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "pages/dialogs/CollectOptionsForm.h"
 
+#include "base/Memory.h"
 #include "widgets/Theme.h"
 
 #include <QCheckBox>
@@ -11,16 +12,14 @@
 #include <QSettings>
 #include <QSpinBox>
 
-#include <unistd.h>
+#include <algorithm>
 
 namespace qkov::ui {
 
 namespace {
 /// Half of what the machine has, in GB; at least 2.
 int usualMemory() {
-    const double bytes = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
-                         static_cast<double>(::sysconf(_SC_PAGE_SIZE));
-    return std::max(2, static_cast<int>(bytes / 2 / (1 << 30)));
+    return std::max(2, static_cast<int>(machineMemory().total / 2 >> 30));
 }
 } // namespace
 

@@ -250,8 +250,11 @@ void MainWindow::sayWhatChanged(const Session& s, bool sameTasks) {
                        .arg(QDir::toNativeSeparators(s.compared));
     }
     if (!s.others.isEmpty()) {
+        QStringList keys = s.others.keys();
+        keys.removeAll(QStringLiteral("request"));
+        keys += s.others.value(QStringLiteral("request")).toObject().keys();
         changed << tr("a newer version has saved what this one doesn't know: %1; it is kept")
-                       .arg(s.others.keys().join(QStringLiteral(", ")));
+                       .arg(keys.join(QStringLiteral(", ")));
     }
     if (!changed.isEmpty()) {
         QString text = changed.join(QStringLiteral("; "));
