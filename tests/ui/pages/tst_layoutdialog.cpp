@@ -15,6 +15,7 @@
 #include <QAbstractItemModelTester>
 #include <QApplication>
 #include <QComboBox>
+#include <QElapsedTimer>
 #include <QLineEdit>
 #include <QPushButton>
 #include <QSignalSpy>
@@ -224,6 +225,43 @@ class TestLayoutDialog : public QObject {
             uses << model->index(r, LayoutModel::Use).data().toString();
         }
         QVERIFY(uses.contains("Q, layer 11") && uses.contains("K bias, layer 3"));
+    }
+
+    void manyParametersAreQuickAndInOrder() {
+        LayoutNeed n;
+        n.path = "/models/large";
+        auto& m = n.list.model;
+        m.architecture = "unheard_of";
+        m.numLayers = 61;
+        m.numHeads = m.numKvHeads = 8;
+        m.headDim = m.vHeadDim = 16;
+        m.hiddenDim = 128;
+        for (int l = 0; l < 61; ++l) {
+            const std::string layer = "net." + std::to_string(l);
+            for (const char* p : {"q", "k", "v", "o"}) {
+                n.list.parameters.push_back({layer + ".attn." + p + "_proj.weight", {128, 128}});
+            }
+            for (int e = 0; e < 128; ++e) {
+                for (const char* p : {".up", ".down", ".gate"}) {
+                    n.list.parameters.push_back(
+                        {layer + ".experts." + std::to_string(e) + p + ".weight", {64, 128}});
+                }
+            }
+        }
+        QElapsedTimer timer;
+        timer.start();
+        LayoutDialog dialog(n);
+        dialog.show();
+        QVERIFY2(timer.elapsed() < 1500, qPrintable(QString::number(timer.elapsed())));
+        QTRY_VERIFY(!dialog.checking());
+        QVERIFY2(dialog.useButton()->isEnabled(), qPrintable(dialog.summary()->text()));
+        QCOMPARE(dialog.summary()->kind(), StatusLine::Kind::warning); // all are square
+        QVERIFY(dialog.summary()->text().contains("square"));
+        dialog.findChild<QLineEdit*>("layoutSearch")->setText("q_proj");
+        auto* model = dialog.table()->model();
+        QCOMPARE(model->rowCount(), 61);
+        QCOMPARE(model->index(2, 0).data().toString(), QString("net.2.attn.q_proj.weight"));
+        QCOMPARE(model->index(10, 0).data().toString(), QString("net.10.attn.q_proj.weight"));
     }
 
     void everyControlHasAName() {
