@@ -57,7 +57,9 @@ void run(const Session& session, const Options& o) {
     collect::CollectSummary summary;
     const auto source = collect::capture(collecting, job, &summary);
     request = o.score.request(session, source->info());
+    const auto scoring = std::chrono::steady_clock::now();
     const auto scores = engine::compute(*source, request, job);
+    const auto scored = std::chrono::steady_clock::now();
     session.clearProgress();
     if (!o.out.empty()) {
         Job writing = session.job();
@@ -75,6 +77,7 @@ void run(const Session& session, const Options& o) {
         const std::chrono::duration<double> all = std::chrono::steady_clock::now() - start;
         json["timing"]["load_s"] = summary.loadSeconds;
         json["timing"]["capture_s"] = summary.seconds - summary.loadSeconds;
+        json["timing"]["score_s"] = std::chrono::duration<double>(scored - scoring).count();
         json["timing"]["after_load_s"] = all.count() - summary.loadSeconds;
         session.writeJson(json);
     }

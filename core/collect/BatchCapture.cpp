@@ -113,14 +113,14 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
         // d nll / d logits = softmax − onehot
         at::Tensor grad = logp.exp_();
         grad.scatter_add_(1, target, at::full_like(target, -1, grad.options()));
-        grad.mul_(weights.slice(0, begin, end).unsqueeze(1));
         if (capped.defined()) {
             grad.mul_(1 - capped * capped);
         }
+        at::Tensor factors = weights.slice(0, begin, end);
         if (spec.logitScale != 1) {
-            grad.mul_(spec.logitScale);
+            factors = factors * spec.logitScale;
         }
-        result.gradient.index_copy_(0, index, decoder.headBackward(grad));
+        result.gradient.index_copy_(0, index, decoder.headBackward(std::move(grad), factors));
     }
     if (wantGradient) {
         result.gradient = result.gradient.view(output.sizes());

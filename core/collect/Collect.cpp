@@ -7,6 +7,7 @@
 #include "collect/CollectPlan.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <dlfcn.h>
 
@@ -84,7 +85,14 @@ CollectSummary collect(const CollectRequest& request, Job& job) {
 std::unique_ptr<engine::GradientSource> capture(const CollectRequest& request, Job& job,
                                                 CollectSummary* summary) {
     CollectSummary ours;
-    return collectLibrary().capture(request, job, summary ? *summary : ours);
+    CollectSummary& told = summary ? *summary : ours;
+    const auto start = std::chrono::steady_clock::now();
+    const CollectLibrary& library = collectLibrary();
+    const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - start;
+    auto source = library.capture(request, job, told);
+    told.loadSeconds += loading.count();
+    told.seconds += loading.count();
+    return source;
 }
 
 } // namespace qkov::collect

@@ -32,6 +32,8 @@ constexpr double shortestShare = 0.8;
 constexpr std::int64_t freePadding = 8;
 // The same for a GPU, which has work of several layers waiting when a cancel comes.
 constexpr double flopsPerPollGpu = 2.5e12;
+// Where batches travel to the host, the last one does so while the next one runs.
+constexpr std::int64_t gpuBatchTokens = 8192;
 // Shares of a GPU's memory: of what is free, for a run; of all, where batches must be the same when
 // the run is continued another day.
 constexpr double shareOfFree = 0.92;
@@ -348,8 +350,9 @@ Cutting gpuCutting(CollectPlan& plan, const CollectRequest& request, const PlanD
     }
     cutting.gpuBytes = room;
     const double perLayer = plan.spec.macsPerToken() / static_cast<double>(plan.spec.layers);
-    cutting.fits = [&footprint, room, perLayer](std::int64_t batch, std::int64_t tokens) {
-        return footprint.running(double(batch), double(tokens)) <= room &&
+    const std::int64_t most = plan.storeBytes > 0 ? INT64_MAX : gpuBatchTokens;
+    cutting.fits = [&footprint, room, perLayer, most](std::int64_t batch, std::int64_t tokens) {
+        return batch * tokens <= most && footprint.running(double(batch), double(tokens)) <= room &&
                2 * perLayer * double(batch) * double(tokens) <= flopsPerPollGpu;
     };
     return cutting;

@@ -42,7 +42,8 @@ class BackgroundWriter {
     struct Batch {
         std::size_t task = 0, batch = 0;
         std::vector<double> losses;
-        Payload payload;
+        PackedBatch packed;
+        Payload payload; ///< once it is fetched
     };
     using Write = std::function<void(Batch)>;
 
@@ -93,6 +94,7 @@ class BackgroundWriter {
             m_changed.notify_all();
             lock.unlock();
             try {
+                batch.payload = fetch(std::move(batch.packed));
                 m_write(std::move(batch));
                 lock.lock();
             } catch (...) {
@@ -299,10 +301,13 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
         }
         BatchCapture capture = runner.capture(samples, job.token());
         RoundingLoss& loss = losses[static_cast<std::size_t>(worker)];
-        Payload payload = destination.store
-                              ? destination.store->put(t, b, capture, loss)
-                              : packBatch(plan, request, task, task.batches[b], capture, loss);
-        writer.put({t, b, std::move(capture.losses), std::move(payload)});
+        PackedBatch packed;
+        if (destination.store) {
+            packed.payload = destination.store->put(t, b, capture, loss);
+        } else {
+            packed = packBatch(plan, request, task, task.batches[b], capture, loss);
+        }
+        writer.put({t, b, std::move(capture.losses), std::move(packed), {}});
         progress.done(left[i], job);
     });
     writer.finish();

@@ -6,6 +6,7 @@
 #include "collect/CapturedGradients.h"
 #include "collect/Collect.h"
 #include "collect/CollectPlan.h"
+#include "collect/HostCopy.h"
 #include "collect/Payload.h"
 #include "collect/Spool.h"
 #include "dump/DumpInfo.h"
@@ -33,11 +34,11 @@ struct RoundingLoss {
     double zeroed = 0;  ///< zero after
 };
 
-/// Rounds a captured batch to the stored type and lays it out.
+/// Rounds a captured batch to the stored type and lays it out, where its numbers are.
 /// @throws InputError a loss or gradient is not finite (sample named), or overflows
-Payload packBatch(const CollectPlan& plan, const CollectRequest& request, const PlannedTask& task,
-                  const std::vector<std::size_t>& batch, const BatchCapture& capture,
-                  RoundingLoss& loss);
+PackedBatch packBatch(const CollectPlan& plan, const CollectRequest& request,
+                      const PlannedTask& task, const std::vector<std::size_t>& batch,
+                      const BatchCapture& capture, RoundingLoss& loss);
 
 /// Spool → dump. Fisher from the numbers as stored. `types` without names: none are written.
 void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,

@@ -3,6 +3,14 @@
 
 #include <cmath>
 #include <limits>
+#include <torch/version.h>
+
+// scaled_dot_product_attention with a scale
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+#define QKOV_FUSED_ATTENTION 1
+#else
+#define QKOV_FUSED_ATTENTION 0
+#endif
 
 namespace qkov::collect {
 namespace {
@@ -96,9 +104,11 @@ at::Tensor Decoder::attention(std::int64_t index, const at::Tensor& x, const Con
     } else {
         const at::Tensor fused = clip(project(Slot::qkv, layer.qkv, x));
         if (m_spec.qkvOrder == QkvOrder::concatenated) {
-            q = fused.slice(-1, 0, H * d).reshape({B, T, H, d});
-            k = fused.slice(-1, H * d, (H + G) * d).reshape({B, T, G, d});
-            v = fused.slice(-1, (H + G) * d, (H + 2 * G) * d).reshape({B, T, G, d});
+            // One operation: the gradients of three slices would be padded with zeros and added.
+            const auto parts = at::split_with_sizes(fused, {H * d, G * d, G * d}, -1);
+            q = parts[0].reshape({B, T, H, d});
+            k = parts[1].reshape({B, T, G, d});
+            v = parts[2].reshape({B, T, G, d});
         } else if (m_spec.qkvOrder == QkvOrder::perHead) {
             const at::Tensor parts = fused.view({B, T, H, 3, d});
             q = parts.select(3, 0);
@@ -126,6 +136,31 @@ at::Tensor Decoder::attention(std::int64_t index, const at::Tensor& x, const Con
     if (m_spec.scaleByLayer) {
         scale /= static_cast<double>(index + 1);
     }
+    const std::int64_t window =
+        m_spec.windows.empty() ? 0 : m_spec.windows[static_cast<std::size_t>(index)];
+    const bool limited = window > 0 && window < T;
+#if QKOV_FUSED_ATTENTION
+    // On a GPU in one kernel (float32 throughout), where nobody looks at the weights and they are
+    // nothing but causal.
+    if (m_device.is_cuda() && m_compute == at::kFloat && !observers.pattern && !limited &&
+        m_spec.attentionSoftcap <= 0 && !context.alibi.defined()) {
+        const auto perQuery = [&](const at::Tensor& t) {
+            return perKv == 1 ? t.transpose(1, 2)
+                              : t.transpose(1, 2)
+                                    .unsqueeze(2)
+                                    .expand({B, G, perKv, T, d})
+                                    .reshape({B, H, T, d});
+        };
+        // The first position sees only itself, whatever its query: with a query of 0 its gradients
+        // are exactly 0, as they are; the kernel alone would leave rounding errors.
+        const at::Tensor seeing = (q * context.notFirst).transpose(1, 2);
+        const at::Tensor fusedMix =
+            at::scaled_dot_product_attention(seeing, perQuery(k), perQuery(v), {}, 0.0, true, scale)
+                .transpose(1, 2)
+                .reshape({B, T, H * d});
+        return project(Slot::o, layer.o, fusedMix);
+    }
+#endif
     q = (q * scale).transpose(1, 2).reshape({B, G, perKv * T, d});
     k = k.transpose(1, 2);
     v = v.transpose(1, 2);
@@ -136,10 +171,8 @@ at::Tensor Decoder::attention(std::int64_t index, const at::Tensor& x, const Con
     if (context.alibi.defined()) {
         scores = scores + context.alibi;
     }
-    const std::int64_t window =
-        m_spec.windows.empty() ? 0 : m_spec.windows[static_cast<std::size_t>(index)];
     at::Tensor hidden = context.causal;
-    if (window > 0 && window < T) {
+    if (limited) {
         hidden = hidden | at::ones_like(hidden).tril(-window);
     }
     scores = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
@@ -224,8 +257,10 @@ at::Tensor Decoder::rawLogits(const at::Tensor& rows) const {
     return m_head(rows);
 }
 
-at::Tensor Decoder::headBackward(const at::Tensor& gradient) const {
-    return m_head.half ? halfProduct(gradient, m_head.half) : at::matmul(gradient, m_head.weight);
+at::Tensor Decoder::headBackward(at::Tensor gradient, const at::Tensor& rowFactors) const {
+    const at::Tensor factors = rowFactors.unsqueeze(1);
+    return m_head.half ? halfProduct(std::move(gradient), m_head.half, factors)
+                       : at::matmul(gradient.mul_(factors), m_head.weight);
 }
 
 std::vector<at::Tensor> Decoder::weights() const {

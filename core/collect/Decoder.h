@@ -77,6 +77,7 @@ class Decoder {
         at::Tensor causal;       ///< bool [T, T], true = hidden from the query
         at::Tensor cosine, sine; ///< [B or 1, T, 1, rotary dim]
         at::Tensor alibi;        ///< [H, 1, T]
+        at::Tensor notFirst;     ///< [T, 1, 1], 0 at the first position, else 1
     };
     Context context(const std::vector<std::int64_t>& lengths, std::int64_t tokens) const;
 
@@ -88,8 +89,9 @@ class Decoder {
     at::Tensor finish(const at::Tensor& hidden) const;
     /// rows [R, D] → logits [R, V] before scale and soft cap.
     at::Tensor rawLogits(const at::Tensor& rows) const;
-    /// Gradient of the logits [R, V] → gradient of the rows [R, D].
-    at::Tensor headBackward(const at::Tensor& gradient) const;
+    /// Gradient of the logits [R, V], all within ±2, which is overwritten, times the rows' factors
+    /// [R] → gradient of the rows [R, D].
+    at::Tensor headBackward(at::Tensor gradient, const at::Tensor& rowFactors) const;
 
     /// Every weight, for whoever wants gradients of them (a plain training step, in benchmarks).
     std::vector<at::Tensor> weights() const;

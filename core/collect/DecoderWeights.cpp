@@ -101,7 +101,7 @@ class WeightLoader {
     }
     /// As `result`'s weight [out, in], in whichever form its products take.
     void setWeight(Linear& result, const at::Tensor& weight) {
-        if (m_halves) {
+        if (m_halves && halvesPay(weight)) {
             result.half = halfWeight(weight);
             counted(result.half.high);
             counted(result.half.low);

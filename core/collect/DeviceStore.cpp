@@ -9,15 +9,12 @@
 #include <cmath>
 
 namespace qkov::collect {
-namespace {
 
-/// Largest magnitude per sample of [B, T, d], float64 [B]; NaN stays NaN.
 at::Tensor largestPerSample(const at::Tensor& values) {
     const auto [least, most] = at::aminmax(values.flatten(1), 1);
     return at::maximum(most, least.neg()).to(at::kDouble);
 }
 
-/// balance() of every sample, float64 [B].
 at::Tensor balances(const at::Tensor& input, const at::Tensor& gradOutput) {
     const at::Tensor half = (at::log2(input) - at::log2(gradOutput)) / 2;
     // Halves away from zero, as std::lround.
@@ -26,6 +23,8 @@ at::Tensor balances(const at::Tensor& input, const at::Tensor& gradOutput) {
     return at::where(at::logical_and(input > 0, gradOutput > 0), at::exp2(exponent),
                      at::ones_like(exponent));
 }
+
+namespace {
 
 /// Where a ragged batch's own rows lie among its padded ones.
 struct OwnRows {

@@ -4,6 +4,8 @@
 #include "base/Error.h"
 #include "collect/Rounding.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
+
 #include <cmath>
 #include <cstring>
 
@@ -53,10 +55,9 @@ void BatchNames::checkFactors(double input, double gradOutput, bool half,
 
 namespace {
 
-/// Largest magnitude per sample, on the host; NaN stays NaN.
-std::vector<double> largestPerSample(const at::Tensor& values) {
-    const at::Tensor m = values.flatten(1).abs().amax(1).to(at::kCPU, at::kDouble).contiguous();
-    return {m.data_ptr<double>(), m.data_ptr<double>() + m.numel()};
+std::vector<double> onHost(const at::Tensor& values) {
+    const at::Tensor host = values.to(at::kCPU, at::kDouble).contiguous();
+    return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
 }
 
 class Packer {
@@ -69,10 +70,9 @@ class Packer {
         , m_batch(batch)
         , m_names{request, task, batch}
         , m_layout(plan, request, task, batch)
-        , m_payload(m_layout.bytes)
         , m_type(request.storage == DType::f16 ? at::kHalf : at::kFloat) {}
 
-    Payload pack(const BatchCapture& capture, RoundingLoss& loss) {
+    PackedBatch pack(const BatchCapture& capture, RoundingLoss& loss) {
         const c10::NoGradGuard noGrad;
         const bool whole = !capture.whole.empty();
         const std::size_t count = whole ? capture.whole.size() : capture.projections.size();
@@ -83,6 +83,12 @@ class Packer {
         m_names.checkLosses(capture.losses);
         const at::Device device = whole ? capture.whole.front().weight.device()
                                         : capture.projections.front().input.device();
+        if (device.is_cuda()) {
+            m_packed.image = at::empty({static_cast<std::int64_t>(m_layout.bytes)},
+                                       at::TensorOptions(at::kByte).device(device));
+        } else {
+            m_packed.payload = Payload(m_layout.bytes);
+        }
         m_written = at::zeros({}, at::TensorOptions(at::kLong).device(device));
         m_kept = at::zeros_like(m_written);
         if (!whole) {
@@ -107,10 +113,15 @@ class Packer {
                 packBias(p, f.gradOutput.sum(1));
             }
         }
+        if (device.is_cuda()) {
+            m_packed.made = std::make_shared<c10::Event>(device.type());
+            m_packed.made->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+        }
+        checkLargest(capture);
         const auto written = double(m_written.item<std::int64_t>());
         loss.written += written;
         loss.zeroed += written - double(m_kept.item<std::int64_t>());
-        return std::move(m_payload);
+        return std::move(m_packed);
     }
 
   private:
@@ -141,29 +152,45 @@ class Packer {
     /// The pieces one after the other into the payload: joined where they are, then one copy.
     void copy(const std::vector<at::Tensor>& pieces, std::size_t offset) {
         const at::Tensor joined = pieces.size() == 1 ? pieces[0] : at::cat(pieces);
-        at::from_blob(m_payload.data() + offset, joined.sizes(),
+        if (m_packed.image.defined()) {
+            m_packed.image
+                .narrow(0, static_cast<std::int64_t>(offset),
+                        joined.numel() * static_cast<std::int64_t>(joined.element_size()))
+                .view(joined.scalar_type())
+                .copy_(joined);
+            return;
+        }
+        at::from_blob(m_packed.payload.data() + offset, joined.sizes(),
                       at::TensorOptions(joined.scalar_type()))
             .copy_(joined);
+    }
+
+    /// What packFactors() left to check at the end: on a GPU every look waits for all work.
+    void checkLargest(const BatchCapture& capture) const {
+        if (m_largest.empty()) {
+            return;
+        }
+        const std::vector<double> largest = onHost(at::stack(m_largest));
+        for (std::size_t p = 0; p < capture.projections.size(); ++p) {
+            for (std::size_t b = 0; b < m_batch.size(); ++b) {
+                const double x = largest[2 * p * m_batch.size() + b];
+                m_names.checkFactors(x, largest[(2 * p + 1) * m_batch.size() + b],
+                                     m_type == at::kHalf, m_plan.parameters[p].name, b);
+            }
+        }
     }
 
     void packFactors(std::size_t p, const ProjectionFactors& f) {
         const auto B = static_cast<std::int64_t>(m_batch.size());
         at::Tensor x = f.input * m_mask;
         at::Tensor g = f.gradOutput;
-        const std::vector<double> largestX = largestPerSample(x);
-        const std::vector<double> largestG = largestPerSample(g);
-        std::vector<double> scale(m_batch.size(), 1.0);
-        for (std::size_t b = 0; b < m_batch.size(); ++b) {
-            m_names.checkFactors(largestX[b], largestG[b], m_type == at::kHalf, f.linear->parameter,
-                                 b);
-            if (m_type == at::kHalf) {
-                scale[b] = balance(largestX[b], largestG[b]);
-            }
-        }
+        const at::Tensor largestX = largestPerSample(x);
+        const at::Tensor largestG = largestPerSample(g);
+        m_largest.push_back(largestX);
+        m_largest.push_back(largestG);
         if (m_type == at::kHalf) {
-            const at::Tensor s = at::tensor(scale, at::TensorOptions(at::kDouble))
-                                     .to(x.device(), x.scalar_type())
-                                     .view({B, 1, 1});
+            const at::Tensor s =
+                scales(largestX, largestG).to(x.device(), x.scalar_type()).view({B, 1, 1});
             x = x / s;
             g = g * s;
         }
@@ -179,6 +206,19 @@ class Packer {
         copy(pieces, m_layout.offset(p, 0));
     }
 
+    at::Tensor scales(const at::Tensor& largestX, const at::Tensor& largestG) const {
+        if (largestX.is_cuda()) {
+            return balances(largestX, largestG);
+        }
+        std::vector<double> scale;
+        const std::vector<double> x = onHost(largestX);
+        const std::vector<double> g = onHost(largestG);
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            scale.push_back(balance(x[b], g[b]));
+        }
+        return at::tensor(scale, at::TensorOptions(at::kDouble));
+    }
+
     void packDense(std::size_t p, const ProjectionFactors& f) {
         // Sample by sample: all dense gradients of a batch at once may not fit.
         for (std::size_t b = 0; b < m_batch.size(); ++b) {
@@ -191,7 +231,7 @@ class Packer {
 
     /// One sample's gradient [1, *shape].
     void packWhole(std::size_t p, std::size_t b, const at::Tensor& dense) {
-        const double largest = largestPerSample(dense).front();
+        const double largest = onHost(largestPerSample(dense)).front();
         if (!std::isfinite(largest)) {
             m_names.notFinite("the gradient of " + m_plan.parameters[p].name, b);
         }
@@ -212,16 +252,17 @@ class Packer {
     const std::vector<std::size_t>& m_batch;
     BatchNames m_names;
     PayloadLayout m_layout;
-    Payload m_payload;
+    PackedBatch m_packed;
+    std::vector<at::Tensor> m_largest; ///< [2 · parameters] of [B]: inputs, output gradients
     at::ScalarType m_type;
     at::Tensor m_mask, m_written, m_kept;
 };
 
 } // namespace
 
-Payload packBatch(const CollectPlan& plan, const CollectRequest& request, const PlannedTask& task,
-                  const std::vector<std::size_t>& batch, const BatchCapture& capture,
-                  RoundingLoss& loss) {
+PackedBatch packBatch(const CollectPlan& plan, const CollectRequest& request,
+                      const PlannedTask& task, const std::vector<std::size_t>& batch,
+                      const BatchCapture& capture, RoundingLoss& loss) {
     return Packer(plan, request, task, batch).pack(capture, loss);
 }
 

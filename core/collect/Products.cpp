@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/version.h>
 
@@ -24,6 +25,8 @@ constexpr double top =
     16384; ///< what the largest numbers are brought to, half of float16's largest
 /// Tensor cores drop bits when they accumulate: sums longer than this are cut and added in float32.
 constexpr std::int64_t longestSum = 2048;
+/// Products with fewer weights take less time than splitting their operands.
+constexpr std::int64_t worthwhile = std::int64_t(1) << 18;
 
 /// x [R, K] row by row as (high + low) · back
 struct SplitRows {
@@ -31,27 +34,31 @@ struct SplitRows {
     at::Tensor back;      ///< float32 [R, 1], powers of two
 };
 
-SplitRows split(const at::Tensor& x) {
-    const auto [least, most] = at::aminmax(x, 1, true);
-    const at::Tensor largest = at::maximum(most, least.neg());
-    // Only the exponent's bits: a power of two. NaN and infinity make the row NaN.
-    constexpr std::int64_t exponentBits = 0x7f800000;
-    const at::Tensor power =
-        at::clamp_min(at::bitwise_and(largest.view(at::kInt), exponentBits).view(at::kFloat),
-                      std::ldexp(1.0, -100));
+/// `scaled` are numbers times 1/back, at most 2 · top.
+SplitRows split(const at::Tensor& scaled, const at::Tensor& back) {
     SplitRows rows;
-    rows.back = power / top;
-    const at::Tensor scaled = x / rows.back;
+    rows.back = back;
     rows.high = scaled.to(at::kHalf);
     rows.low = at::empty_like(rows.high);
     at::sub_out(rows.low, scaled, rows.high);
     return rows;
 }
 
-/// x [R, K] · w [K, M], plus bias [M]
-at::Tensor product(const at::Tensor& x, const at::Tensor& high, const at::Tensor& low, double scale,
-                   const at::Tensor& bias) {
-    const SplitRows rows = split(x);
+SplitRows split(const at::Tensor& x) {
+    const at::Tensor largest =
+        at::linalg_vector_norm(x, std::numeric_limits<double>::infinity(), {1}, true);
+    // Only the exponent's bits: a power of two. NaN and infinity make the row NaN.
+    constexpr std::int64_t exponentBits = 0x7f800000;
+    const at::Tensor power =
+        at::clamp_min(at::bitwise_and(largest.view(at::kInt), exponentBits).view(at::kFloat),
+                      std::ldexp(1.0, -100));
+    const at::Tensor back = power / top;
+    return split(x / back, back);
+}
+
+/// rows [R, K] · w [K, M], plus bias [M]
+at::Tensor product(const SplitRows& rows, const at::Tensor& high, const at::Tensor& low,
+                   double scale, const at::Tensor& bias) {
     at::Tensor y;
     const auto add = [&](const at::Tensor& a, const at::Tensor& b) {
         if (y.defined()) {
@@ -60,11 +67,14 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& high, const at::Tensor
             y = at::mm(a, b, at::kFloat);
         }
     };
-    const std::int64_t length = x.size(1);
+    const std::int64_t length = rows.high.size(1);
     for (std::int64_t k = 0; k < length; k += longestSum) {
         const std::int64_t n = std::min(longestSum, length - k);
         const at::Tensor xHigh = rows.high.narrow(1, k, n);
         // Small terms first.
+        if (low.defined()) {
+            add(rows.low.narrow(1, k, n), low.narrow(0, k, n));
+        }
         add(rows.low.narrow(1, k, n), high.narrow(0, k, n));
         if (low.defined()) {
             add(xHigh, low.narrow(0, k, n));
@@ -85,14 +95,15 @@ class HalfLinear : public torch::autograd::Function<HalfLinear> {
             context->saved_data["low"] = weight->low;
         }
         context->saved_data["scale"] = weight->scale;
-        return product(x, weight->high.t(), weight->low.defined() ? weight->low.t() : at::Tensor(),
-                       weight->scale, *bias);
+        return product(split(x), weight->high.t(),
+                       weight->low.defined() ? weight->low.t() : at::Tensor(), weight->scale,
+                       *bias);
     }
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                    torch::autograd::variable_list gradients) {
         auto& saved = context->saved_data;
         const auto low = saved.find("low");
-        return {product(gradients[0].contiguous(), saved["high"].toTensor(),
+        return {product(split(gradients[0].contiguous()), saved["high"].toTensor(),
                         low == saved.end() ? at::Tensor() : low->second.toTensor(),
                         saved["scale"].toDouble(), {}),
                 {},
@@ -108,6 +119,10 @@ class HalfLinear : public torch::autograd::Function<HalfLinear> {
 
 bool hasHalfProducts(at::Device device) {
     return device.is_cuda();
+}
+
+bool halvesPay(const at::Tensor& weight) {
+    return weight.numel() >= worthwhile;
 }
 
 HalfWeight halfWeight(const at::Tensor& weight) {
@@ -137,13 +152,17 @@ at::Tensor halfLinear(const at::Tensor& x, const HalfWeight& weight, const at::T
     return y.view(shape);
 }
 
-at::Tensor halfProduct(const at::Tensor& x, const HalfWeight& weight) {
-    return product(x, weight.high, weight.low, weight.scale, {});
+at::Tensor halfProduct(at::Tensor x, const HalfWeight& weight, const at::Tensor& rowFactors) {
+    return product(split(x.mul_(top), rowFactors / top), weight.high, weight.low, weight.scale, {});
 }
 
 #else
 
 bool hasHalfProducts(at::Device) {
+    return false;
+}
+
+bool halvesPay(const at::Tensor&) {
     return false;
 }
 
@@ -161,7 +180,7 @@ at::Tensor halfLinear(const at::Tensor&, const HalfWeight&, const at::Tensor&) {
     lacking();
 }
 
-at::Tensor halfProduct(const at::Tensor&, const HalfWeight&) {
+at::Tensor halfProduct(at::Tensor, const HalfWeight&, const at::Tensor&) {
     lacking();
 }
 

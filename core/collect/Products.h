@@ -5,7 +5,7 @@
 // A float32 number times a power of two is the sum of two float16 numbers up to 2^-23 of itself (or
 // 2^-40 of the largest number beside it), so x·W is two products of float16 numbers that are added
 // in float32: several times faster than float32's own. Weights stored as float16 or bfloat16 are
-// one float16 number each; others are two, which makes three products (low · low is left out).
+// one float16 number each; others are two, which makes four products.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -21,11 +21,14 @@ struct HalfWeight {
 
 /// Whether this Torch can do it on that device: products of float16 numbers that end in float32.
 bool hasHalfProducts(at::Device device);
+/// Whether a matrix is large enough for its products to be quicker that way.
+bool halvesPay(const at::Tensor& weight);
 /// @param weight [out, in] on a GPU; its strides are kept
 HalfWeight halfWeight(const at::Tensor& weight);
 /// x Wᵀ + bias, [.., in] → [.., out]; with a gradient for x only.
 at::Tensor halfLinear(const at::Tensor& x, const HalfWeight& weight, const at::Tensor& bias);
-/// x W without a gradient, [R, out] → [R, in].
-at::Tensor halfProduct(const at::Tensor& x, const HalfWeight& weight);
+/// Row by row rowFactors [R, 1] · x W without a gradient, [R, out] → [R, in], of numbers that are
+/// at most 2. x is overwritten.
+at::Tensor halfProduct(at::Tensor x, const HalfWeight& weight, const at::Tensor& rowFactors);
 
 } // namespace qkov::collect

@@ -4,6 +4,8 @@
 
 #include "collect/CollectRun.h"
 
+#include <ATen/ATen.h>
+
 #include <string>
 #include <vector>
 
@@ -15,6 +17,10 @@ inline constexpr double largestShift = 60;
 /// Power of two s such that input/s and gradOutput·s have about the same largest magnitude: small
 /// gradients survive float16, and the product is unchanged.
 double balance(double input, double gradOutput);
+/// The same for each sample of a batch where its numbers are, float64 [B].
+at::Tensor balances(const at::Tensor& input, const at::Tensor& gradOutput);
+/// Largest magnitude per sample of [B, T, d], float64 [B]; NaN stays NaN.
+at::Tensor largestPerSample(const at::Tensor& values);
 
 /// Says which sample of a batch can't be stored, and why.
 struct BatchNames {

@@ -2,6 +2,7 @@
 // A slice's Fisher: what the dump stores, and sums over samples.
 #include "engine/GroupSteps.h"
 
+#include "base/Threads.h"
 #include "fisher/Estimate.h"
 
 #include <algorithm>
@@ -14,13 +15,19 @@ namespace detail {
 void GroupRun::prepareFisher() {
     const bool grouping =
         m_context.needsBehavioral() && !m_context.behavioralStored(m_bundle.parameters[0].name);
+    // Fresh pages take long to clear: side by side.
+    if (m_context.profile() || m_context.needsStructural() || grouping) {
+        parallelFor(m_group.units.size(), m_run.threads, [&](std::size_t i, int) {
+            const std::size_t u = m_group.units[i];
+            m_states[u].fisher.structural.assign(static_cast<std::size_t>(m_bundle.units[u].size),
+                                                 0);
+        });
+    }
     for (const std::size_t u : m_group.units) {
         m_run.job.checkCancelled();
         const Unit& unit = m_bundle.units[u];
         UnitState& state = m_states[u];
-        const auto size = static_cast<std::size_t>(unit.size);
         if (m_context.profile()) {
-            state.fisher.structural.assign(size, 0);
             state.sumsLeft.assign(m_run.nLeft, 0);
             state.sumsRight.assign(m_run.nRight, 0);
             state.coversLeft = true;
@@ -28,7 +35,6 @@ void GroupRun::prepareFisher() {
             continue;
         }
         if (m_context.needsStructural() || grouping) {
-            state.fisher.structural.assign(size, 0);
             if (addStoredStructural(m_context, m_bundle, unit, state.fisher.structural)) {
                 m_computesFisher = true;
             }

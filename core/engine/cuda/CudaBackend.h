@@ -126,6 +126,8 @@ class CudaBackend final : public Backend {
     std::unique_ptr<Tile> load(const FactorData& data, const Job& job) override;
     void statistics(std::span<const StatisticsCall> calls, const Job& job) override;
     void fisher(std::span<const FisherCall> calls, const Job& job) override;
+    /// Gradients in factors are rebuilt once for both.
+    void prepare(std::span<const PrepareCall> calls, const Job& job) override;
     void score(std::span<const ScoreCall> calls, const Job& job) override;
 
   private:

@@ -3,6 +3,10 @@
 #include "base/Threads.h"
 #include "engine/cuda/CudaBackend.h"
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 namespace qkov::engine::cuda {
 
 namespace {
@@ -84,6 +88,59 @@ void CudaBackend::forStretches(std::span<const Call> calls, const Job& job, Alik
     }
 }
 
+namespace {
+
+/// Adds what a launch found to the calls' results; returns what follows in `got`.
+template <class Call>
+const Statistics* addStatistics(std::span<const Call> calls, std::int64_t samples,
+                                SampleStatistics* Call::*target, const Statistics* got) {
+    for (const Call& call : calls) {
+        for (std::int64_t s = 0; s < samples; ++s, ++got) {
+            SampleStatistics& out = (call.*target)[s];
+            if (!(out.largest >= got->largest) && !std::isnan(out.largest)) {
+                out.largest = got->largest; // NaN wins
+            }
+            out.sum += got->sum;
+            out.squares += got->squares;
+            out.roots += got->roots;
+        }
+    }
+    return got;
+}
+
+/// Adds sums of `rows` rows from `row` on, or of whole parts where there are several calls.
+template <class Call>
+void addFisher(std::span<const Call> calls, std::int64_t row, std::int64_t rows,
+               const double* got) {
+    std::vector<std::int64_t> starts{0};
+    for (const Call& call : calls) {
+        starts.push_back(starts.back() +
+                         (calls.size() > 1 ? call.part.rows : rows) * call.part.columns);
+    }
+    const int threads =
+        starts.back() > (std::int64_t(1) << 18) ? std::min(defaultThreadCount(), 8) : 1;
+    // In stretches: one call may be most of the work.
+    constexpr std::int64_t stretch = std::int64_t(1) << 16;
+    const auto pieces = static_cast<std::size_t>((starts.back() + stretch - 1) / stretch);
+    parallelFor(pieces, threads, [&](std::size_t piece, int) {
+        std::int64_t at = static_cast<std::int64_t>(piece) * stretch;
+        const std::int64_t end = std::min(starts.back(), at + stretch);
+        auto c = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), at) -
+                                          starts.begin() - 1);
+        for (; at < end; ++c) {
+            const Call& call = calls[c];
+            double* target =
+                call.fisher + (calls.size() > 1 ? 0 : row * call.part.columns) - starts[c];
+            const std::int64_t last = std::min(end, starts[c + 1]);
+            for (; at < last; ++at) {
+                target[at] += got[at];
+            }
+        }
+    });
+}
+
+} // namespace
+
 void CudaBackend::statistics(std::span<const StatisticsCall> calls, const Job& job) {
     select();
     for (const StatisticsCall& call : calls) {
@@ -124,18 +181,8 @@ void CudaBackend::statistics(std::span<const StatisticsCall> calls, const Job& j
                                       static_cast<int>(count), tile.dtype, static_cast<int>(n),
                                       calls[at].sums, m_results.as<Statistics>(), m_stream);
                      download(m_results, bytes);
-                     const Statistics* got = m_hostResults.as<Statistics>();
-                     for (std::size_t c = 0; c < count; ++c) {
-                         for (std::int64_t s = 0; s < n; ++s, ++got) {
-                             SampleStatistics& out = calls[at + c].out[s];
-                             if (!(out.largest >= got->largest) && !std::isnan(out.largest)) {
-                                 out.largest = got->largest; // NaN wins
-                             }
-                             out.sum += got->sum;
-                             out.squares += got->squares;
-                             out.roots += got->roots;
-                         }
-                     }
+                     addStatistics(calls.subspan(at, count), n, &StatisticsCall::out,
+                                   m_hostResults.as<Statistics>());
                  });
 }
 
@@ -185,20 +232,90 @@ void CudaBackend::fisher(std::span<const FisherCall> calls, const Job& job) {
                                   reinterpret_cast<const double*>(device + weightsAt),
                                   m_results.as<double>(), m_stream);
                      download(m_results, static_cast<std::size_t>(out) * sizeof(double));
-                     const double* got = m_hostResults.as<double>();
-                     const int threads =
-                         out > (std::int64_t(1) << 18) ? std::min(defaultThreadCount(), 4) : 1;
-                     parallelFor(count, threads, [&](std::size_t c, int) {
-                         const FisherCall& call = calls[at + c];
-                         const std::int64_t own =
-                             (count > 1 ? call.part.rows : rows) * call.part.columns;
-                         double* target = call.fisher + (count > 1 ? 0 : row * call.part.columns);
-                         const double* source = got + items[c].out;
-                         for (std::int64_t k = 0; k < own; ++k) {
-                             target[k] += source[k];
-                         }
-                     });
+                     addFisher(calls.subspan(at, count), row, rows, m_hostResults.as<double>());
                  });
+}
+
+void CudaBackend::prepare(std::span<const PrepareCall> calls, const Job& job) {
+    // Squares of float64 numbers need scales, which need the extremes first.
+    if (std::any_of(calls.begin(), calls.end(),
+                    [](const PrepareCall& c) { return c.tile->dtype == DType::f64; })) {
+        Backend::prepare(calls, job);
+        return;
+    }
+    select();
+    for (const PrepareCall& call : calls) {
+        std::fill(call.statistics, call.statistics + call.tile->samples, SampleStatistics{});
+    }
+    const auto alike = [](const PrepareCall& x, const PrepareCall& y) {
+        return x.transform == y.transform && (x.fisher == nullptr) == (y.fisher == nullptr);
+    };
+    forStretches(
+        calls, job, alike,
+        [&](std::size_t at, std::size_t count, std::int64_t row, std::int64_t rows) {
+            const CudaTile& tile = cudaTile(calls[at].tile);
+            const std::int64_t n = tile.samples;
+            if (n == 0) {
+                return;
+            }
+            const bool sums = calls[at].fisher != nullptr;
+            std::vector<StatisticsItem> extremes;
+            std::vector<FisherItem> items;
+            std::vector<double> weights;
+            std::size_t scratch = 0;
+            std::int64_t numbers = 0;
+            std::int64_t longest = 0;
+            for (std::size_t c = 0; c < count; ++c) {
+                const PrepareCall& call = calls[at + c];
+                const std::int64_t own = count > 1 ? call.part.rows : rows;
+                const Source source =
+                    materialize(cudaTile(call.tile), call.part, count > 1 ? 0 : row, own, 0, n,
+                                tile.dtype, scratch);
+                Rectangle part = rectangle(source, own, call.part.columns, tile.dtype);
+                if (sums) {
+                    items.push_back({part, static_cast<std::int64_t>(weights.size()), numbers});
+                    weights.insert(weights.end(), call.weights, call.weights + n);
+                }
+                numbers += own * call.part.columns;
+                longest = std::max(longest, own * call.part.columns);
+                if (part.rowStride == part.columns) { // one long row
+                    part.columns *= part.rows;
+                    part.rows = 1;
+                }
+                extremes.push_back({part, static_cast<std::int64_t>(c) * n});
+            }
+            Tables tables;
+            const std::vector<double> ones(weights.size(), 1.0);
+            const std::size_t extremesAt = tables.add(extremes);
+            const std::size_t itemsAt = tables.add(items);
+            const std::size_t onesAt = tables.add(ones);
+            const std::size_t weightsAt = tables.add(weights);
+            const auto* device = m_tables->send(tables, m_stream);
+            const std::size_t statisticsBytes =
+                count * static_cast<std::size_t>(n) * sizeof(Statistics);
+            const std::size_t bytes =
+                statisticsBytes + (sums ? static_cast<std::size_t>(numbers) * sizeof(double) : 0);
+            m_results.reserve(bytes);
+            launchStatistics(reinterpret_cast<const StatisticsItem*>(device + extremesAt),
+                             static_cast<int>(count), tile.dtype, static_cast<int>(n), false,
+                             m_results.as<Statistics>(), m_stream);
+            if (sums) {
+                launchFisher(
+                    reinterpret_cast<const FisherItem*>(device + itemsAt), static_cast<int>(count),
+                    longest, tile.dtype, static_cast<int>(n), elementOf(calls[at].transform),
+                    reinterpret_cast<const double*>(device + onesAt),
+                    reinterpret_cast<const double*>(device + weightsAt),
+                    reinterpret_cast<double*>(m_results.as<char>() + statisticsBytes), m_stream);
+            }
+            download(m_results, bytes);
+            const std::span own = calls.subspan(at, count);
+            addStatistics(own, n, &PrepareCall::statistics, m_hostResults.as<Statistics>());
+            if (sums) {
+                addFisher(
+                    own, row, rows,
+                    reinterpret_cast<const double*>(m_hostResults.as<char>() + statisticsBytes));
+            }
+        });
 }
 
 } // namespace qkov::engine::cuda

@@ -26,6 +26,22 @@ __device__ __forceinline__ double larger(double a, double b) {
     return a >= b || a != a ? a : b;
 }
 
+/// In float64, where squares of all that float32 holds fit.
+template <Element E>
+__device__ __forceinline__ double wideElement(double v) {
+    switch (E) {
+    case Element::identity:
+        return v;
+    case Element::absolute:
+        return fabs(v);
+    case Element::square:
+        return v * v;
+    case Element::squareRoot:
+        return sqrt(v);
+    }
+    return 0;
+}
+
 /// Sum over the block, valid in thread 0. All threads call it.
 template <class Combine>
 __device__ double blockReduce(double v, Combine combine) {
@@ -125,13 +141,13 @@ __global__ void __launch_bounds__(threads)
             for (int i = 0; i < together; ++i) {
                 const double weight = weights[item.scales + u + i];
                 const double x = toDouble(v[i]) * scales[item.scales + u + i];
-                sum += weight == 0 ? 0 : weight * element<E>(static_cast<float>(x));
+                sum += weight == 0 ? 0 : weight * wideElement<E>(x);
             }
         }
         for (; u < samples; ++u) {
             const double weight = weights[item.scales + u];
             const double x = toDouble(data[u * item.part.sampleStride]) * scales[item.scales + u];
-            sum += weight == 0 ? 0 : weight * element<E>(static_cast<float>(x));
+            sum += weight == 0 ? 0 : weight * wideElement<E>(x);
         }
         out[item.out + k] = sum;
     }

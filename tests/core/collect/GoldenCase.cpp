@@ -2,9 +2,11 @@
 #include "core/collect/GoldenCase.h"
 
 #include "collect/BatchCapture.h"
+#include "collect/DeviceStore.h"
 #include "collect/HeadScores.h"
 
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -250,6 +252,68 @@ bool cancelStops(const std::filesystem::path& folder, bool inBackward) {
     } catch (const Cancelled&) {
         return true;
     }
+}
+
+int storedOtherwise(const std::filesystem::path& folder, bool half) {
+    const Loaded m(folder, at::kFloat);
+    CollectRequest request;
+    request.storage = half ? DType::f16 : DType::f32;
+    CollectPlan plan;
+    for (std::int64_t l = 0; l < m.decoder.spec().layers; ++l) {
+        for (const auto& [slot, linear] : m.decoder.projections(l)) {
+            plan.parameters.push_back({linear->parameter, linear->biasParameter, l, linear->inOut,
+                                       linear->in(), linear->out()});
+        }
+    }
+    PlannedTask& task = plan.tasks.emplace_back();
+    task.name = "task";
+    task.samples = m.samples;
+    const std::size_t cut = (task.samples.size() + 1) / 2;
+    for (std::size_t i = 0; i < task.samples.size(); ++i) {
+        if (i % cut == 0) {
+            task.batches.emplace_back();
+        }
+        task.batches.back().push_back(task.samples.size() - 1 - i);
+    }
+    DeviceStore store(plan, request, at::kCPU);
+    const std::size_t number = dtypeSize(request.storage);
+    int different = 0, compared = 0;
+    std::int64_t row = 0;
+    for (std::size_t k = 0; k < task.batches.size(); ++k) {
+        std::vector<const Sample*> samples;
+        for (const std::size_t i : task.batches[k]) {
+            samples.push_back(&task.samples[i]);
+        }
+        const BatchCapture capture = captureBatch(m.decoder, samples, LossReduction::mean, {});
+        RoundingLoss packedLoss, storedLoss;
+        const Payload packed =
+            fetch(packBatch(plan, request, task, task.batches[k], capture, packedLoss));
+        const Payload biases = store.put(0, k, capture, storedLoss);
+        different += packedLoss.written != storedLoss.written;
+        different += packedLoss.zeroed != storedLoss.zeroed;
+        const PayloadLayout layout(plan, request, task, task.batches[k]);
+        const PayloadLayout biasLayout(plan, request, task, task.batches[k], false);
+        for (std::size_t b = 0; b < samples.size(); ++b) {
+            const auto rows = static_cast<std::int64_t>(samples[b]->ids.size());
+            for (std::size_t p = 0; p < plan.parameters.size(); ++p) {
+                const RecordedParameter& r = plan.parameters[p];
+                std::vector<std::byte> own(static_cast<std::size_t>(rows * (r.dIn + r.dOut)) *
+                                           number);
+                store.read(0, p, row, rows, own.data(),
+                           own.data() + static_cast<std::size_t>(rows * r.dIn) * number);
+                different +=
+                    std::memcmp(own.data(), packed.data() + layout.offset(p, b), own.size()) != 0;
+                if (!r.bias.empty()) {
+                    different += std::memcmp(biases.data() + biasLayout.biasOffset(p, b),
+                                             packed.data() + layout.biasOffset(p, b),
+                                             static_cast<std::size_t>(r.dOut) * sizeof(float)) != 0;
+                }
+                ++compared;
+            }
+            row += rows;
+        }
+    }
+    return compared > 0 ? different : -1;
 }
 
 } // namespace qkov::test

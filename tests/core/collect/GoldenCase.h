@@ -33,4 +33,8 @@ std::vector<float> headScores(const std::filesystem::path& folder,
 /// True if cancelling during forward (`inBackward` false) or backward throws Cancelled.
 bool cancelStops(const std::filesystem::path& folder, bool inBackward);
 
+/// Numbers that a DeviceStore holds (here in host memory) otherwise than packBatch() writes them,
+/// the samples cut into two ragged batches; −1 if nothing was compared.
+int storedOtherwise(const std::filesystem::path& folder, bool half);
+
 } // namespace qkov::test

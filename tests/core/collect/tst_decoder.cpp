@@ -46,8 +46,27 @@ class TestDecoder : public QObject {
     void batchEqualsSingleSamples_data() { addCases(); }
     void batchEqualsSingleSamples();
     void sumIsMeanTimesTokens();
+    void storeHoldsWhatIsPacked_data();
+    void storeHoldsWhatIsPacked();
     void cancelled();
 };
+
+void TestDecoder::storeHoldsWhatIsPacked_data() {
+    QTest::addColumn<QString>("name");
+    QTest::addColumn<bool>("half");
+    for (const char* name : {"gpt2_plain", "llama_tied", "qwen2", "falcon_multiquery"}) {
+        for (const bool half : {true, false}) {
+            QTest::addRow("%s %s", name, half ? "float16" : "float32")
+                << QString::fromLatin1(name) << half;
+        }
+    }
+}
+
+void TestDecoder::storeHoldsWhatIsPacked() {
+    QFETCH(QString, name);
+    QFETCH(bool, half);
+    QCOMPARE(storedOtherwise(data / name.toStdString(), half), 0);
+}
 
 void TestDecoder::equalsTransformersInDouble() {
     QFETCH(QString, name);
