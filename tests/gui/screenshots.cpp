@@ -277,6 +277,10 @@ void withScores(Album& album, const test::DemoFixture& demo) {
             e->setText(QStringLiteral("fisher"));
             album.shoot("86-help-search", help, 400);
         }
+        help->open(QStringLiteral("tutorial#2-read-the-maps"));
+        album.shoot("87-help-pictures", help, 400);
+        help->resize(560, 500);
+        album.shoot("88-help-pictures-narrow", help, 400);
         help->close();
     }
     for (auto* menu : w.menuBar()->findChildren<QMenu*>(QString(), Qt::FindDirectChildrenOnly)) {

@@ -14,8 +14,13 @@ for theme in light dark; do
                 "$build/bin/studio_screenshots" "$folder" "$theme" "$size" > /dev/null
             suffix=$theme-$size-$((scale * 100))
             if command -v montage > /dev/null; then
-                montage "$folder"/[0-9]*-"$suffix".png -tile 2x3 -geometry '840x520>+8+8' \
-                    -background '#888' "$folder/sheet-$suffix-%02d.png"
+                n=0
+                find "$folder" -maxdepth 1 -name "[0-9]*-$suffix.png" | sort | xargs -n 6 |
+                    while read -r -a six; do
+                        montage "${six[@]}" -tile 2x3 -geometry '840x520>+8+8' -background '#888' \
+                            "$folder/sheet-$suffix-$n.png"
+                        n=$((n + 1))
+                    done
             fi
             echo "$folder/*-$suffix.png"
         done

@@ -17,6 +17,21 @@ QString capitalised(QString s) {
     }
     return s;
 }
+
+/// "demo.h5 does not exist", "demo.h5: the header claims …"; the full path stands elsewhere.
+QString aboutFile(const QString& name, const QString& problem) {
+    if (name.isEmpty()) {
+        return capitalised(problem);
+    }
+    static const QStringList verbs{QStringLiteral("is"),    QStringLiteral("has"),
+                                   QStringLiteral("does"),  QStringLiteral("can't"),
+                                   QStringLiteral("holds"), QStringLiteral("needs"),
+                                   QStringLiteral("lies"),  QStringLiteral("logs")};
+    return verbs.contains(problem.section(QLatin1Char(' '), 0, 0))
+               ? name + QLatin1Char(' ') + problem
+               : name + QStringLiteral(": ") + problem;
+}
+
 } // namespace
 
 QString Message::details() const {
@@ -46,10 +61,8 @@ Message Message::of(std::exception_ptr error) {
     try {
         std::rethrow_exception(std::move(error));
     } catch (const InputError& e) {
-        // "demo.h5 does not exist": the full path stands below.
-        const QString name = QString::fromStdString(e.file().filename().string());
-        m.what = name.isEmpty() ? capitalised(QString::fromStdString(e.problem()))
-                                : name + QLatin1Char(' ') + QString::fromStdString(e.problem());
+        m.what = aboutFile(QString::fromStdString(e.file().filename().string()),
+                           QString::fromStdString(e.problem()));
         m.where = QString::fromStdString(e.file().string());
         if (!e.innerPath().empty()) {
             m.where += (m.where.isEmpty() ? QString() : QStringLiteral("  ›  ")) +

@@ -22,7 +22,7 @@ QToolButton:focus { border-color: @accent; }
 QToolButton:disabled { color: @outline; }
 QToolButton[popupMode="1"] { padding-right: 20px; }
 QToolButton[popupMode="2"] { padding-right: 20px; }
-QToolButton#qt_toolbar_ext_button { border: 1px solid @outline; padding: 2px; min-width: 14px; qproperty-icon: url(:/widgets/images/arrow-@theme.svg); }
+QToolButton#qt_toolbar_ext_button { border: none; padding: 0; qproperty-icon: url(:/widgets/images/arrow-@theme.svg); }
 QToolButton::menu-indicator { subcontrol-origin: padding; subcontrol-position: right center; right: 6px; width: 8px; }
 QToolButton::menu-button { border: none; width: 18px; }
 QToolButton[toggle="true"] { border: 1px solid @outline; background: @card; }

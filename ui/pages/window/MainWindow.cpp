@@ -48,12 +48,23 @@ namespace {
 /// Without it a scroll area gives wrapped texts the height they would like.
 class Centre : public QWidget {
   public:
-    Centre(QWidget* content, QWidget* parent)
+    Centre(QStackedWidget* content, QTabWidget* tabs, QWidget* parent)
         : QWidget(parent)
-        , m_content(content) {
+        , m_content(content)
+        , m_tabs(tabs) {
         content->setParent(this);
+        connect(content, &QStackedWidget::currentChanged, this, &QWidget::updateGeometry);
+        connect(tabs, &QTabWidget::currentChanged, this, &QWidget::updateGeometry);
     }
-    QSize minimumSizeHint() const override { return m_content->minimumSizeHint(); }
+    /// Of the page that is shown: others may need more.
+    QSize minimumSizeHint() const override {
+        const QWidget* page = m_content->currentWidget();
+        if (page == m_tabs && m_tabs->currentWidget()) {
+            return m_tabs->currentWidget()->minimumSizeHint() +
+                   QSize(0, m_tabs->tabBar()->sizeHint().height());
+        }
+        return page ? page->minimumSizeHint() : QSize();
+    }
     QSize sizeHint() const override { return m_content->sizeHint(); }
 
   protected:
@@ -66,7 +77,8 @@ class Centre : public QWidget {
     }
 
   private:
-    QWidget* m_content;
+    QStackedWidget* m_content;
+    QTabWidget* m_tabs;
 };
 
 } // namespace
@@ -230,7 +242,7 @@ void MainWindow::buildPages() {
     scroll->setWidgetResizable(true);
     scroll->setFocusPolicy(Qt::NoFocus);
     scroll->setMinimumSize(240, 160);
-    scroll->setWidget(new Centre(m_stack, scroll));
+    scroll->setWidget(new Centre(m_stack, m_tabs, scroll));
     column->addWidget(scroll, 1);
     setCentralWidget(centre);
     connect(m_start, &StartPage::openRequested, this, &MainWindow::open);
