@@ -112,7 +112,7 @@ void TestCollectRun::killedAndResumed() {
     // Samples so different in length that nearly each is a batch of its own.
     r.tasks[0].file = folder.filePath("t.jsonl").toStdString();
     writeRaggedSamples(r.tasks[0].file);
-    QCOMPARE(planCollect(r, false).tasks[0].batches.size(), std::size_t(5));
+    QCOMPARE(planCollect(r, {}).tasks[0].batches.size(), std::size_t(5));
     int reports = 0;
     Job counting(
         {}, [&](const Progress&) { ++reports; }, std::chrono::milliseconds(0));
