@@ -299,15 +299,20 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
         for (const std::size_t s : task.batches[b]) {
             samples.push_back(&task.samples[s]);
         }
-        BatchCapture capture = runner.capture(samples, job.token());
-        RoundingLoss& loss = losses[static_cast<std::size_t>(worker)];
-        PackedBatch packed;
-        if (destination.store) {
-            packed.payload = destination.store->put(t, b, capture, loss);
-        } else {
-            packed = packBatch(plan, request, task, task.batches[b], capture, loss);
+        try {
+            BatchCapture capture = runner.capture(samples, job.token());
+            RoundingLoss& loss = losses[static_cast<std::size_t>(worker)];
+            PackedBatch packed;
+            if (destination.store) {
+                packed.payload = destination.store->put(t, b, capture, loss);
+            } else {
+                packed = packBatch(plan, request, task, task.batches[b], capture, loss);
+            }
+            writer.put({t, b, std::move(capture.losses), std::move(packed), {}});
+        } catch (const c10::OutOfMemoryError&) {
+            throw Error("the GPU's memory is full; close what else uses it, or lower "
+                        "--memory-budget or --max-tokens");
         }
-        writer.put({t, b, std::move(capture.losses), std::move(packed), {}});
         progress.done(left[i], job);
     });
     writer.finish();

@@ -24,7 +24,7 @@ namespace {
 constexpr double top =
     16384; ///< what the largest numbers are brought to, half of float16's largest
 /// Tensor cores drop bits when they accumulate: sums longer than this are cut and added in float32.
-constexpr std::int64_t longestSum = 2048;
+constexpr std::int64_t longestSum = 1024;
 /// Products with fewer weights take less time than splitting their operands.
 constexpr std::int64_t worthwhile = std::int64_t(1) << 18;
 

@@ -314,6 +314,38 @@ void Checker::fisher(Random& random, const Side& side, const TilePart& part, boo
     std::vector<double> got(static_cast<std::size_t>(part.count()), 0);
     const FisherCall call{side.tile.get(), part, t, scales.data(), weights.data(), got.data()};
     m_backend.fisher(std::span(&call, 1), m_job);
+    // The same together with the extremes, the part as two.
+    std::vector<double> prepared(got.size(), 0);
+    std::vector<std::vector<SampleStatistics>> extremes(
+        2, std::vector<SampleStatistics>(static_cast<std::size_t>(side.samples)));
+    const std::int64_t cut = pick(random, 0, part.rows - 1);
+    std::vector<PrepareCall> calls;
+    for (const auto& [row, rows] :
+         {std::pair(std::int64_t(0), cut), std::pair(cut, part.rows - cut)}) {
+        if (rows > 0) {
+            PrepareCall both;
+            both.tile = side.tile.get();
+            both.part = {part.row + row, rows, part.column, part.columns};
+            both.statistics = extremes[calls.size()].data();
+            both.transform = t;
+            both.weights = weights.data();
+            both.fisher = prepared.data() + row * part.columns;
+            calls.push_back(both);
+        }
+    }
+    m_backend.prepare(calls, m_job);
+    for (std::int64_t s = 0; s < side.samples; ++s) {
+        double most = 0;
+        for (std::int64_t r = 0; r < part.rows; ++r) {
+            for (std::int64_t c = 0; c < part.columns; ++c) {
+                most = std::max(most, std::abs(side.at(s, part.row + r, part.column + c)));
+            }
+        }
+        const auto at = static_cast<std::size_t>(s);
+        note(errorOf(std::max(extremes[0][at].largest, extremes[1][at].largest), most, most),
+             side.factored ? rebuiltTolerance : passTolerance, m_report.worstStatistics,
+             "largest beside the Fisher sum");
+    }
     double largest = 0;
     std::vector<double> want(got.size(), 0);
     for (std::int64_t r = 0; r < part.rows; ++r) {
@@ -329,8 +361,10 @@ void Checker::fisher(Random& random, const Side& side, const TilePart& part, boo
     for (std::size_t k = 0; k < got.size(); ++k) {
         // Numbers 2^63 below the sample's largest may vanish in float32 when squared.
         const double size = std::max(want[k], largest * (side.factored ? 1e-2 : 1e-30));
-        note(errorOf(got[k], want[k], size), side.factored ? rebuiltTolerance : passTolerance,
-             m_report.worstFisher, "Fisher sum");
+        const double tolerance = side.factored ? rebuiltTolerance : passTolerance;
+        note(errorOf(got[k], want[k], size), tolerance, m_report.worstFisher, "Fisher sum");
+        note(errorOf(prepared[k], want[k], size), tolerance, m_report.worstFisher,
+             "Fisher sum beside the extremes");
     }
 }
 
