@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/DType.h"
 #include "base/Error.h"
+#include "base/Memory.h"
 #include "base/Numbers.h"
 
 #include <QtTest>
@@ -17,6 +18,7 @@ class TestNumbers : public QObject {
     void shown_data();
     void shown();
     void bytes();
+    void memoryOfTheMachine();
     void halvesSurviveARoundTrip();
     void halvesRoundToNearestEven();
 };
@@ -46,6 +48,12 @@ void TestNumbers::bytes() {
     for (const char* bad : {"", "G", "-1G", "2X", "1e40", "12 apples"}) {
         QVERIFY_EXCEPTION_THROWN(parseBytes(bad), UsageError);
     }
+}
+
+void TestNumbers::memoryOfTheMachine() {
+    const MachineMemory memory = machineMemory();
+    QVERIFY(memory.available > 0);
+    QVERIFY(memory.available <= memory.total);
 }
 
 void TestNumbers::halvesSurviveARoundTrip() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What a collection is asked for, and what of it is kept.
+#include "collect/CollectPlan.h"
 #include "core/collect/CollectFixture.h"
 
 #include <QtTest>
@@ -16,6 +17,7 @@ class TestCollectInput : public QObject {
     void badSamples_data();
     void badSamples();
     void badRequests();
+    void plannedForAGpu();
 };
 
 void TestCollectInput::samplesAreKept() {
@@ -118,6 +120,46 @@ void TestCollectInput::badRequests() {
     r.device = "cuda:99";
     QVERIFY_EXCEPTION_THROWN(run(r), UsageError);
     QCOMPARE(filesIn(folder), QStringList());
+}
+
+void TestCollectInput::plannedForAGpu() {
+    CollectRequest r = request("gpt2_plain", {});
+    r.memoryBudget = 1; // the host's, of no concern here
+    PlanDevice gpu;
+    gpu.cuda = true;
+    gpu.available = gpu.total = 4e9;
+    gpu.keep = true;
+    const CollectPlan kept = planCollect(r, gpu);
+    double perToken = 0;
+    for (const RecordedParameter& p : kept.parameters) {
+        perToken += double(p.dIn + p.dOut);
+    }
+    QCOMPARE(kept.storeBytes, (7 + 13 + 2 + 9) * perToken * 4);
+    QVERIFY(kept.peakBytes > kept.storeBytes + kept.weightBytes);
+    QCOMPARE(kept.workers, 1);
+
+    // Written to disk: what is free at the moment has no say in the batches.
+    gpu.keep = false;
+    const CollectPlan written = planCollect(r, gpu);
+    QCOMPARE(written.storeBytes, 0.0);
+    gpu.available = 1e6;
+    QVERIFY(planCollect(r, gpu).tasks[0].batches == written.tasks[0].batches);
+
+    const auto messageOf = [&] {
+        try {
+            planCollect(r, gpu);
+        } catch (const InputError& e) {
+            return QString::fromUtf8(e.what());
+        }
+        return QString();
+    };
+    gpu.keep = true;
+    QVERIFY(messageOf().contains("GPU's memory"));
+    QVERIFY(messageOf().contains("--device cpu"));
+    gpu.available = 4e9;
+    QCOMPARE(messageOf(), QString());
+    r.deviceBudget = 1000;
+    QVERIFY(messageOf().contains("--memory-budget"));
 }
 
 QTEST_GUILESS_MAIN(TestCollectInput)
