@@ -4,7 +4,6 @@
 #include "base/Error.h"
 #include "base/Numbers.h"
 #include "base/Threads.h"
-#include "collect/Hash.h"
 #include "collect/HeadTypes.h"
 #include "collect/MemoryPlan.h"
 #include "collect/SampleTokenizer.h"
@@ -14,10 +13,8 @@
 #include <cmath>
 #include <fstream>
 #include <map>
-#include <numeric>
 #include <set>
 #include <sstream>
-#include <sys/stat.h>
 
 namespace qkov::collect {
 namespace {
@@ -27,9 +24,6 @@ namespace {
 constexpr double flopsPerPoll = 4e9;
 // More makes products no faster, but the arrays between them leave the caches.
 constexpr std::int64_t cpuBatchTokens = 512;
-// Padding allowed in a batch: the shortest sample has at least this share of the longest's tokens.
-constexpr double shortestShare = 0.8;
-constexpr std::int64_t freePadding = 8;
 // The same for a GPU, which has work of several layers waiting when a cancel comes.
 constexpr double flopsPerPollGpu = 2.5e12;
 // Where batches travel to the host, the last one does so while the next one runs.
@@ -132,34 +126,6 @@ double recordedWeights(const std::vector<RecordedParameter>& parameters, bool bi
 int CollectPlan::operationThreads(const CollectRequest& request) const {
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
     return workers > 1 ? 1 : threads;
-}
-
-std::vector<std::vector<std::size_t>>
-planBatches(const std::vector<Sample>& samples,
-            const std::function<bool(std::int64_t, std::int64_t)>& fits) {
-    std::vector<std::size_t> order(samples.size());
-    std::iota(order.begin(), order.end(), std::size_t(0));
-    const auto length = [&](std::size_t i) {
-        return static_cast<std::int64_t>(samples[i].ids.size());
-    };
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return length(a) > length(b); });
-    // Longest first: what doesn't fit shows at once, and a batch's T is its first sample's.
-    std::vector<std::vector<std::size_t>> batches;
-    for (const std::size_t i : order) {
-        bool fresh = batches.empty();
-        if (!fresh) {
-            const std::int64_t tokens = length(batches.back().front());
-            const auto size = static_cast<std::int64_t>(batches.back().size());
-            const auto shortest = static_cast<std::int64_t>(shortestShare * double(tokens));
-            fresh = length(i) < std::min(shortest, tokens - freePadding) || !fits(size + 1, tokens);
-        }
-        if (fresh) {
-            batches.emplace_back();
-        }
-        batches.back().push_back(i);
-    }
-    return batches;
 }
 
 namespace {
@@ -504,46 +470,6 @@ CollectPlan planScript(const CollectRequest& request,
     });
     plan.warnings.push_back("a module's own working memory is not in the estimate");
     return plan;
-}
-
-std::string planFingerprint(const CollectRequest& request, const CollectPlan& plan) {
-    Hash hash;
-    hash.add(plan.shape.configJson);
-    hash.add(plan.shape.layoutJson);
-    std::set<std::filesystem::path> files;
-    if (plan.checkpoint) {
-        for (const auto& [name, entry] : plan.checkpoint->tensors()) {
-            hash.add(name);
-            files.insert(entry.file);
-        }
-    } else {
-        files.insert(request.model);
-    }
-    for (const auto& file : files) {
-        struct stat info {};
-        ::stat(file.c_str(), &info);
-        hash.add(file.string());
-        hash.add(static_cast<std::int64_t>(info.st_size));
-        hash.add(static_cast<std::int64_t>(info.st_mtim.tv_sec));
-        hash.add(static_cast<std::int64_t>(info.st_mtim.tv_nsec));
-    }
-    for (const std::int64_t v : {std::int64_t(request.factored), std::int64_t(request.storage),
-                                 std::int64_t(request.computeDouble), std::int64_t(request.loss),
-                                 std::int64_t(request.biasGradients)}) {
-        hash.add(v);
-    }
-    for (const PlannedTask& task : plan.tasks) {
-        hash.add(task.name);
-        for (const Sample& s : task.samples) {
-            hash.add(s.id);
-            hash.add(s.ids.data(), s.ids.size() * sizeof(s.ids[0]));
-            hash.add(s.labels.data(), s.labels.size() * sizeof(s.labels[0]));
-        }
-        for (const auto& batch : task.batches) {
-            hash.add(batch.data(), batch.size() * sizeof(batch[0]));
-        }
-    }
-    return hash.text();
 }
 
 } // namespace qkov::collect

@@ -4,6 +4,7 @@
 #include "base/Error.h"
 #include "base/Numbers.h"
 #include "base/Threads.h"
+#include "collect/BackgroundWriter.h"
 #include "collect/DeviceStore.h"
 #include "collect/HeadScores.h"
 #include "collect/ScriptModel.h"
@@ -12,14 +13,12 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <exception>
 #include <functional>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <torch/version.h>
 #include <unistd.h>
@@ -35,85 +34,6 @@ using Clock = std::chrono::steady_clock;
 double secondsSince(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// Takes finished batches off the model's hands while it works on the next one.
-class BackgroundWriter {
-  public:
-    struct Batch {
-        std::size_t task = 0, batch = 0;
-        std::vector<double> losses;
-        PackedBatch packed;
-        Payload payload; ///< once it is fetched
-    };
-    using Write = std::function<void(Batch)>;
-
-    explicit BackgroundWriter(Write write)
-        : m_write(std::move(write))
-        , m_thread([this] { loop(); }) {}
-    ~BackgroundWriter() { stop(); }
-
-    /// Blocks while the previous batch still waits. @throws what writing it threw
-    void put(Batch batch) {
-        std::unique_lock lock(m_mutex);
-        m_changed.wait(lock, [&] { return !m_next || m_error; });
-        rethrow();
-        m_next = std::move(batch);
-        m_changed.notify_all();
-    }
-    /// All written. @throws likewise
-    void finish() {
-        stop();
-        rethrow();
-    }
-
-  private:
-    void rethrow() {
-        if (m_error) {
-            std::rethrow_exception(m_error);
-        }
-    }
-    void stop() {
-        {
-            const std::lock_guard lock(m_mutex);
-            m_ending = true;
-        }
-        m_changed.notify_all();
-        if (m_thread.joinable()) {
-            m_thread.join();
-        }
-    }
-    void loop() {
-        std::unique_lock lock(m_mutex);
-        while (true) {
-            m_changed.wait(lock, [&] { return m_next || m_ending; });
-            if (!m_next) {
-                return;
-            }
-            Batch batch = std::move(*m_next);
-            m_next.reset();
-            m_changed.notify_all();
-            lock.unlock();
-            try {
-                batch.payload = fetch(std::move(batch.packed));
-                m_write(std::move(batch));
-                lock.lock();
-            } catch (...) {
-                lock.lock();
-                m_error = std::current_exception();
-                m_changed.notify_all();
-                return;
-            }
-        }
-    }
-
-    Write m_write;
-    std::mutex m_mutex;
-    std::condition_variable m_changed;
-    std::optional<Batch> m_next;
-    std::exception_ptr m_error;
-    bool m_ending = false;
-    std::thread m_thread;
-};
 
 /// What happens to finished batches.
 struct Destination {
