@@ -98,7 +98,10 @@ std::vector<HelpHit> HelpPages::search(const QString& query, int limit) const {
             HelpHit hit{page.name, page.title, heading, anchorOf(heading), {}};
             for (const QString& line : section) {
                 if (line.contains(words.front(), Qt::CaseInsensitive)) {
-                    hit.snippet = plainLine(line).left(160);
+                    hit.snippet = plainLine(line);
+                    hit.snippet.remove(QRegularExpression(
+                        QStringLiteral("^(?:[->]|[0-9]+\\.)\\s+"))); // the sign of a list
+                    hit.snippet.truncate(160);
                     break;
                 }
             }

@@ -3,15 +3,18 @@
 
 #include "plots/Palette.h"
 
+#include <QAbstractTextDocumentLayout>
 #include <QDesktopServices>
 #include <QFile>
 #include <QHBoxLayout>
 #include <QImage>
 #include <QLineEdit>
 #include <QListWidget>
+#include <QPainter>
 #include <QScrollBar>
 #include <QShortcut>
 #include <QSplitter>
+#include <QStyledItemDelegate>
 #include <QTextBlock>
 #include <QTextBrowser>
 #include <QTextDocument>
@@ -31,6 +34,52 @@ QString cssOf(const Palette& p) {
                           "th { text-align: left; } td, th { padding: 3px 10px 3px 0; }")
         .arg(p.accent.name());
 }
+
+/// A place that was found: its heading strong, its words quiet below.
+class HitDelegate : public QStyledItemDelegate {
+  public:
+    explicit HitDelegate(QListWidget* list)
+        : QStyledItemDelegate(list)
+        , m_list(list) {}
+
+    QSize sizeHint(const QStyleOptionViewItem& option, const QModelIndex& index) const override {
+        QTextDocument text;
+        layOut(text, option, index, m_list->viewport()->width());
+        return {m_list->viewport()->width(), static_cast<int>(text.size().height()) + 4};
+    }
+    void paint(QPainter* painter, const QStyleOptionViewItem& option,
+               const QModelIndex& index) const override {
+        QStyleOptionViewItem o = option;
+        initStyleOption(&o, index);
+        o.text.clear();
+        m_list->style()->drawControl(QStyle::CE_ItemViewItem, &o, painter, m_list);
+        QTextDocument text;
+        layOut(text, option, index, option.rect.width());
+        QAbstractTextDocumentLayout::PaintContext context;
+        context.palette.setColor(QPalette::Text, Palette::current(m_list).text);
+        painter->save();
+        painter->translate(option.rect.topLeft() + QPoint(0, 2));
+        text.documentLayout()->draw(painter, context);
+        painter->restore();
+    }
+
+  private:
+    void layOut(QTextDocument& text, const QStyleOptionViewItem& option, const QModelIndex& index,
+                int width) const {
+        const QString all = index.data().toString();
+        const QString heading = all.section(u'\n', 0, 0).toHtmlEscaped();
+        const QString words = all.section(u'\n', 1).toHtmlEscaped();
+        text.setDefaultFont(option.font);
+        text.setDocumentMargin(4);
+        text.setHtml(words.isEmpty()
+                         ? heading
+                         : QStringLiteral("<b>%1</b><br><span style='color:%2'>%3</span>")
+                               .arg(heading, Palette::current(m_list).mutedText.name(), words));
+        text.setTextWidth(width);
+    }
+
+    QListWidget* m_list;
+};
 
 /// Pictures as wide as the page at most, in the theme's own version where there is one.
 class ManualView : public QTextBrowser {
@@ -85,6 +134,8 @@ HelpWindow::HelpWindow(const QString& folder, QWidget* parent)
     m_search->setClearButtonEnabled(true);
     m_list->setAccessibleName(tr("Contents"));
     m_list->setWordWrap(true);
+    m_list->setItemDelegate(new HitDelegate(m_list));
+    m_list->setResizeMode(QListView::Adjust);
     m_list->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_view->setAccessibleName(tr("Page"));
     m_view->setOpenLinks(false);
