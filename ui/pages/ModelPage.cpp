@@ -52,7 +52,7 @@ ModelPage::ModelPage(Document* document, QWidget* parent)
     column->addStretch(2);
     auto* middle = new QHBoxLayout;
     middle->addStretch(1);
-    middle->addWidget(card, 4);
+    middle->addWidget(card, 20);
     middle->addStretch(1);
     column->addLayout(middle);
     column->addStretch(3);

@@ -59,7 +59,7 @@ StartPage::StartPage(QWidget* parent)
     column->addStretch(2);
     auto* line = new QHBoxLayout;
     line->addStretch(1);
-    line->addWidget(card, 4);
+    line->addWidget(card, 20);
     line->addStretch(1);
     column->addLayout(line);
     column->addWidget(m_loading);

@@ -63,12 +63,26 @@ class Centre : public QWidget {
             return m_tabs->currentWidget()->minimumSizeHint() +
                    QSize(0, m_tabs->tabBar()->sizeHint().height());
         }
-        return page ? page->minimumSizeHint() : QSize();
+        if (!page) {
+            return {};
+        }
+        // Start and model page: wrapped sentences, which need the more lines the narrower they are.
+        QSize least = page->minimumSizeHint();
+        const QLayout* layout = page->layout();
+        if (layout && layout->hasHeightForWidth()) {
+            least.setHeight(layout->totalMinimumHeightForWidth(std::max(width(), least.width())));
+        }
+        return least;
     }
     QSize sizeHint() const override { return m_content->sizeHint(); }
 
   protected:
-    void resizeEvent(QResizeEvent*) override { m_content->setGeometry(rect()); }
+    void resizeEvent(QResizeEvent* event) override {
+        m_content->setGeometry(rect());
+        if (event->size().width() != event->oldSize().width()) {
+            updateGeometry();
+        }
+    }
     bool event(QEvent* event) override {
         if (event->type() == QEvent::LayoutRequest) {
             updateGeometry();
