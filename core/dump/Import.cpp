@@ -273,6 +273,13 @@ ImportPreview previewImport(const ImportRequest& request) {
         preview.layoutProblem =
             problemOf([&] { shape.layoutJson = model::readLayoutFile(request.layout); });
     }
+    const auto known = model::knownArchitectures();
+    const bool unknown = shape.numLayers > 0 && shape.layoutJson.empty() &&
+                         std::find(known.begin(), known.end(), shape.architecture) == known.end();
+    if (unknown && preview.layoutProblem.empty()) {
+        preview.layoutProblem =
+            "the architecture \"" + shape.architecture + "\" is unknown; give its layout file";
+    }
     for (const ImportTask& task : request.tasks) {
         ImportPreview::Task& t = preview.tasks.emplace_back();
         if (task.store.empty()) {

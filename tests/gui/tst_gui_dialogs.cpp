@@ -4,6 +4,7 @@
 #include "core/dump/StoreFixture.h"
 #include "document/LayoutStore.h"
 #include "document/Notes.h"
+#include "document/Selection.h"
 #include "gui/DemoFixture.h"
 #include "pages/CollectDialog.h"
 #include "pages/OverviewPage.h"
@@ -229,6 +230,9 @@ class TestDialogs : public QObject {
             {{"what", "results"}, {"common_range", true}, {"below", "scatter"}, {"block", "K"}},
             m_demo->results());
         QTRY_VERIFY(!m_window->comparePage()->otherFile().isEmpty());
+        const std::vector<CellRef> marked{{Block::K, 1, 2}, {Block::K, 1, 3}, {Block::O, 4, 0}};
+        m_window->document()->selection()->setCell(marked.front());
+        m_window->document()->selection()->setCells(marked);
         const QString file = m_demo->file("chosen.qkovsession");
         m_window->saveSessionTo(file);
         m_window.reset();
@@ -243,6 +247,7 @@ class TestDialogs : public QObject {
         QVERIFY(!m_window->findChild<QAction*>("lookShared")->isChecked());
         QVERIFY(m_window->findChild<QAction*>("lookMap-magma")->isChecked());
         QVERIFY(m_window->findChild<QAction*>("lookSortValue")->isChecked());
+        QTRY_VERIFY(m_window->document()->selection()->cells() == marked);
         QCOMPARE(m_window->mapValues()->reduction(), results::Reduction::max);
         QTRY_COMPARE(m_window->findChild<QComboBox*>("reduction")->currentData().toInt(),
                      static_cast<int>(results::Reduction::max));

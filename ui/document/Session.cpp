@@ -64,9 +64,10 @@ QJsonObject objectFrom(const json& j) {
     return QJsonDocument::fromJson(QByteArray::fromStdString(j.dump())).object();
 }
 
-constexpr const char* knownKeys[] = {
-    "format",  "format_version", "file",  "fingerprint", "computed", "page",     "reduction",
-    "request", "selection",      "notes", "pins",        "layout",   "compared", "view"};
+constexpr const char* knownKeys[] = {"format",    "format_version", "file",      "fingerprint",
+                                     "computed",  "page",           "reduction", "request",
+                                     "selection", "cells",          "notes",     "pins",
+                                     "layout",    "compared",       "view"};
 
 } // namespace
 
@@ -96,6 +97,9 @@ QString toJson(const Session& s, const QString& sessionFile) {
     }
     if (s.place) {
         j["selection"] = toJson(*s.place);
+    }
+    for (const Cell& cell : s.cells) {
+        j["cells"].push_back(toJson(Place{cell, {}, {}}));
     }
     j["notes"] = json::array();
     for (const Note& n : s.notes) {
@@ -158,6 +162,9 @@ Session sessionFromJson(const QByteArray& text, const QString& sessionFile) {
         }
         if (j.contains("selection")) {
             s.place = placeFrom(j.at("selection"));
+        }
+        for (const json& cell : j.value("cells", json::array())) {
+            s.cells.push_back(placeFrom(cell).cell);
         }
         for (const json& n : j.value("notes", json::array())) {
             s.notes.push_back(

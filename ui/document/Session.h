@@ -19,11 +19,12 @@ struct Session {
     std::optional<engine::ScoreRequest> request;
     bool computed = false; ///< scores of `request` were shown
     std::optional<Place> place;
-    QString page;      ///< object name of the page
-    QString reduction; ///< "mean", "max", "median", "p95"
-    QString layout;    ///< text of the user's layout; empty: none
-    QString compared;  ///< results beside these on the Compare page; empty: none
-    QJsonObject view;  ///< how it is shown: colours, ranges, orders, sizes; the pages know the keys
+    std::vector<Cell> cells; ///< marked together; empty: only the selected one
+    QString page;            ///< object name of the page
+    QString reduction;       ///< "mean", "max", "median", "p95"
+    QString layout;          ///< text of the user's layout; empty: none
+    QString compared;        ///< results beside these on the Compare page; empty: none
+    QJsonObject view; ///< how it is shown: colours, ranges, orders, sizes; the pages know the keys
     std::vector<Note> notes;
     std::vector<Place> pins;
     /// Keys of a newer version: not understood, but written again.

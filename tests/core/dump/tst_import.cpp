@@ -230,6 +230,18 @@ void TestImport::previewsSayWhatIsThere() {
     r.layout = at("layout.json").toStdString();
     QVERIFY(!dump::previewImport(r).layoutProblem.empty());
     QVERIFY(dump::previewImport({}).tasks.empty());
+
+    // An unknown architecture is said where its remedy is, not once per store.
+    r = request(R"({"model_type":"mine","n_layer":1,"n_head":2,"n_embd":4})");
+    p = dump::previewImport(r);
+    QVERIFY2(p.layoutProblem.find("mine") != std::string::npos, p.layoutProblem.c_str());
+    QVERIFY(p.tasks[0].storeProblem.empty());
+    put(at("layout.json"), R"x({"fused": {"parameter": "^h\\.(\\d+)\\.attn\\.c_attn\\.weight$",
+                              "order": "concatenated", "orientation": "in_out"}})x");
+    r.layout = at("layout.json").toStdString();
+    p = dump::previewImport(r);
+    QVERIFY2(p.layoutProblem.empty(), p.layoutProblem.c_str());
+    QCOMPARE(p.tasks[0].parameters, std::int64_t(1));
 }
 
 QTEST_APPLESS_MAIN(TestImport)

@@ -31,6 +31,7 @@ Session full(const QString& folder) {
     s.request = r;
     s.computed = true;
     s.place = Place{{Block::V, LayerIndex(2), HeadIndex(1)}, "a1", "b2"};
+    s.cells = {{Block::V, LayerIndex(2), HeadIndex(1)}, {Block::V, LayerIndex(2), HeadIndex(3)}};
     s.page = "pairsPage";
     s.reduction = "max";
     s.layout = "{\"Q\": {}}";
@@ -68,6 +69,7 @@ class TestSession : public QObject {
         QVERIFY(engine::toJson(*t.request) == engine::toJson(*s.request));
         QCOMPARE(t.computed, s.computed);
         QVERIFY(t.place == s.place);
+        QVERIFY(t.cells == s.cells);
         QCOMPARE(t.page, s.page);
         QCOMPARE(t.reduction, s.reduction);
         QCOMPARE(t.layout, s.layout);

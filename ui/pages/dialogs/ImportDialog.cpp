@@ -341,7 +341,11 @@ void ImportDialog::showPreview(const dump::ImportPreview& preview) {
     bool sound = true;
     const auto problem = [&](StatusLine* line, const std::string& text) {
         sound = sound && text.empty();
-        setStatus(line, K::error, QString::fromStdString(text));
+        QString sentence = QString::fromStdString(text);
+        if (sentence.startsWith(QLatin1String("the "))) {
+            sentence[0] = QLatin1Char('T'); // others begin with a file's name
+        }
+        setStatus(line, K::error, sentence);
     };
     problem(m_configStatus, preview.configProblem);
     if (preview.configProblem.empty() && preview.model.numLayers > 0) {

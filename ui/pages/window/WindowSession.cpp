@@ -21,6 +21,7 @@
 #include <QStandardPaths>
 #include <QTabWidget>
 
+#include <algorithm>
 #include <numeric>
 
 namespace qkov::ui {
@@ -65,6 +66,13 @@ Session MainWindow::session() const {
     }
     s.computed = m_document->scores() != nullptr;
     s.place = placeOf(*m_document);
+    if (const auto scores = m_document->scores()) {
+        const auto& h = scores->header();
+        for (const CellRef& c : m_document->selection()->cells()) {
+            s.cells.push_back({c.block, LayerIndex(h.layers[static_cast<std::size_t>(c.row)]),
+                               HeadIndex(h.heads[static_cast<std::size_t>(c.column)])});
+        }
+    }
     s.page = m_tabs->currentWidget()->objectName();
     s.reduction = reductionName(m_values->reduction());
     s.layout = m_document->layoutJson();
@@ -274,8 +282,20 @@ void MainWindow::restoreSelection() {
     const auto scores = m_document->scores();
     if (scores && scores->complete()) {
         const Place place = *m_restoring->place;
+        const std::vector<Cell> marked = m_restoring->cells;
         m_restoring.reset();
         goTo(*m_document, place);
+        const auto& h = scores->header();
+        std::vector<CellRef> cells;
+        for (const Cell& c : marked) {
+            const auto row = std::find(h.layers.begin(), h.layers.end(), c.layer.value);
+            const auto column = std::find(h.heads.begin(), h.heads.end(), c.head.value);
+            if (row != h.layers.end() && column != h.heads.end()) {
+                cells.push_back({c.block, static_cast<int>(row - h.layers.begin()),
+                                 static_cast<int>(column - h.heads.begin())});
+            }
+        }
+        m_document->selection()->setCells(std::move(cells));
     }
 }
 
