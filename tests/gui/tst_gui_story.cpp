@@ -26,10 +26,14 @@
 #include "widgets/TextView.h"
 #include "widgets/Theme.h"
 
+#include <QAbstractButton>
+#include <QAbstractItemView>
 #include <QAccessible>
 #include <QAction>
 #include <QApplication>
+#include <QButtonGroup>
 #include <QClipboard>
+#include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
@@ -37,6 +41,7 @@
 #include <QPlainTextEdit>
 #include <QScrollArea>
 #include <QScrollBar>
+#include <QSet>
 #include <QSettings>
 #include <QStandardPaths>
 #include <QTabWidget>
@@ -446,6 +451,52 @@ class TestStory : public QObject {
     }
 
   private slots:
+    void tabReachesEveryControl() {
+        m_window->document()->selection()->setCell(CellRef{Block::K, 2, 5});
+        for (int t = 0; t < m_window->tabs()->count(); ++t) {
+            m_window->tabs()->setCurrentIndex(t);
+            QTest::qWait(100);
+            m_window->setFocus();
+            QSet<const QWidget*> visited;
+            for (int n = 0; n < 200; ++n) {
+                QTest::keyClick(QApplication::focusWidget() ? QApplication::focusWidget()
+                                                            : m_window.get(),
+                                Qt::Key_Tab);
+                const QWidget* now = QApplication::focusWidget();
+                if (visited.contains(now) && n > 60) {
+                    break;
+                }
+                visited.insert(now);
+            }
+            QStringList missed;
+            for (QWidget* w : m_window->findChildren<QWidget*>()) {
+                const bool control =
+                    qobject_cast<QAbstractButton*>(w) || qobject_cast<QComboBox*>(w) ||
+                    qobject_cast<QLineEdit*>(w) || qobject_cast<QAbstractItemView*>(w) ||
+                    qobject_cast<QPlainTextEdit*>(w) || qobject_cast<HeatmapView*>(w);
+                const auto* button = qobject_cast<QAbstractButton*>(w);
+                // Of a group, Tab goes to the chosen one and arrows to the others; parts of other
+                // controls are theirs.
+                const bool other =
+                    (button && button->group() && !button->isChecked()) ||
+                    w->objectName().startsWith(QLatin1String("qt_")) ||
+                    w->inherits("QLineEditIconButton") || w->inherits("QTableCornerButton") ||
+                    w->inherits("QHeaderView") ||
+                    (w->parentWidget() && (w->parentWidget()->inherits("QTabBar") ||
+                                           w->parentWidget()->inherits("QComboBox") ||
+                                           w->parentWidget()->inherits("QAbstractItemView")));
+                if (control && !other && w->isVisible() && w->isEnabled() &&
+                    !w->visibleRegion().isEmpty() && !visited.contains(w)) {
+                    missed << QString::fromLatin1(w->metaObject()->className()) + QLatin1Char(' ') +
+                                  w->objectName();
+                }
+            }
+            QVERIFY2(missed.isEmpty(),
+                     qPrintable(m_window->tabs()->tabText(t) + QStringLiteral(": ") +
+                                missed.join(QStringLiteral(", "))));
+        }
+    }
+
     void theCurrentCellIsSaid() {
         m_window->tabs()->setCurrentIndex(0);
         m_window->document()->selection()->setCell(CellRef{Block::K, 2, 5});

@@ -15,6 +15,14 @@ SegmentedControl::SegmentedControl(QWidget* parent)
     m_layout->setContentsMargins(0, 0, 0, 0);
     m_layout->setSpacing(0);
     connect(m_group, &QButtonGroup::idClicked, this, &SegmentedControl::chosen);
+    // Tab goes to the chosen segment, arrows to the others. Qt itself looks at this only when one
+    // of them takes the focus.
+    connect(m_group, &QButtonGroup::idToggled, this, [this] {
+        const auto* chosen = m_group->checkedButton();
+        for (auto* b : m_group->buttons()) {
+            b->setFocusPolicy(!chosen || b == chosen ? Qt::StrongFocus : Qt::ClickFocus);
+        }
+    });
 }
 
 void SegmentedControl::addSegment(int id, const QString& text, const QString& toolTip) {
