@@ -114,8 +114,12 @@ class TestImportDialog : public QObject {
         ImportDialog d(m_dir.path());
         fill(d);
         d.setOutput(at("cancelled.h5"));
+        // Too many samples to be through before the cancel, however busy the machine.
+        fixture::bergson(at("large"), 20'000, true);
+        auto request = d.request();
+        request.tasks[0].store = at("large").toStdString();
         Document document;
-        document.importStores(d.request());
+        document.importStores(request);
         document.cancel();
         QCOMPARE(document.state(), Document::State::empty);
         QTRY_VERIFY(document.runner()->drained());
