@@ -12,6 +12,7 @@
 #include "widgets/Theme.h"
 
 #include <QComboBox>
+#include <QDialogButtonBox>
 #include <QDir>
 #include <QFileInfo>
 #include <QFormLayout>
@@ -97,18 +98,15 @@ ImportDialog::ImportDialog(const QString& folder, QWidget* parent)
     m_summary->setObjectName(QStringLiteral("importSummary"));
     m_summary->reserveLines(2);
     column->addWidget(m_summary);
-    auto* buttons = new QHBoxLayout;
-    buttons->setSpacing(8);
-    auto* cancel = new QPushButton(tr("Cancel"), this);
+    auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
+    QPushButton* cancel = buttons->button(QDialogButtonBox::Cancel);
     cancel->setAutoDefault(false);
     nameWidget(cancel, "importCancel", tr("Cancel"));
     nameWidget(m_import, "importRun", tr("Import"));
     m_import->setProperty("primary", true);
+    buttons->addButton(m_import, QDialogButtonBox::AcceptRole);
     m_import->setDefault(true);
-    buttons->addStretch(1);
-    buttons->addWidget(cancel);
-    buttons->addWidget(m_import);
-    column->addLayout(buttons);
+    column->addWidget(buttons);
     connect(cancel, &QPushButton::clicked, this, &QDialog::reject);
     connect(m_import, &QPushButton::clicked, this, &QDialog::accept);
     connect(this, &QDialog::accepted, this, &ImportDialog::remember);

@@ -13,6 +13,7 @@
 
 #include <QCheckBox>
 #include <QComboBox>
+#include <QDialogButtonBox>
 #include <QDir>
 #include <QFileDialog>
 #include <QFileInfo>
@@ -315,10 +316,16 @@ QWidget* LayoutDialog::buildButtons() {
     auto* load = button(tr("&Load a layout file…"), "layoutLoad");
     m_save = button(tr("&Save as a layout file…"), "layoutSave");
     line->addStretch(1);
-    auto* cancel = button(tr("Cancel"), "layoutCancel");
-    m_use = button(tr("Use this layout"), "layoutUse");
+    auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, box);
+    QPushButton* cancel = buttons->button(QDialogButtonBox::Cancel);
+    cancel->setAutoDefault(false);
+    nameWidget(cancel, "layoutCancel", tr("Cancel"));
+    m_use = new QPushButton(tr("Use this layout"), box);
+    nameWidget(m_use, "layoutUse", tr("Use this layout"));
     m_use->setProperty("primary", true);
+    buttons->addButton(m_use, QDialogButtonBox::AcceptRole);
     m_use->setDefault(true);
+    line->addWidget(buttons);
     connect(cancel, &QPushButton::clicked, this, &QDialog::reject);
     connect(m_use, &QPushButton::clicked, this, &QDialog::accept);
     const QString filter = tr("Layout files (*.json);;All files (*)");
