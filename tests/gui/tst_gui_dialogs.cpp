@@ -280,6 +280,24 @@ class TestDialogs : public QObject {
         QVERIFY(QFile::rename(moved, m_demo->results()));
     }
 
+    void aLostLastSessionIsKept() {
+        m_window->open(m_demo->results());
+        QTRY_VERIFY(m_window->document()->scores() != nullptr);
+        m_window->notes()->setText({{Block::O, LayerIndex(1), HeadIndex(2)}, {}, {}}, "kept");
+        m_window->close();
+        openWindow();
+        const QString moved = m_demo->file("away.h5");
+        QVERIFY(QFile::rename(m_demo->results(), moved));
+        QVERIFY(m_window->restoreLastSession());
+        QVERIFY(m_window->messageBar()->message().advice.contains("notes"));
+        m_window->close(); // with nothing open
+        openWindow();
+        QVERIFY(QFile::rename(moved, m_demo->results()));
+        QVERIFY(m_window->restoreLastSession());
+        QTRY_VERIFY(m_window->document()->scores() != nullptr);
+        QTRY_COMPARE(m_window->notes()->notes().size(), std::size_t(1));
+    }
+
     void aChangedFileIsSaid() {
         // A session about the dump, then another dump under that name.
         m_window->open(m_demo->dump());
