@@ -12,6 +12,8 @@
 #include "pages/OverviewPage.h"
 #include "pages/PairMatrix.h"
 #include "pages/SelectionPanel.h"
+#include "pages/checks/ChecksPage.h"
+#include "pages/compare/ComparePage.h"
 #include "pages/window/MainWindow.h"
 #include "pages/window/RecentFiles.h"
 #include "plots/HeatmapView.h"
@@ -33,12 +35,14 @@
 #include <QSettings>
 #include <QSignalSpy>
 #include <QStandardPaths>
+#include <QTabWidget>
 #include <QTableView>
 #include <QTest>
 #include <QToolButton>
 #include <QToolTip>
 
 #include <fstream>
+#include <functional>
 #include <memory>
 
 using namespace qkov;
@@ -266,6 +270,36 @@ class TestStudio : public QObject {
         d->compute();
         QTRY_VERIFY_WITH_TIMEOUT(d->state() == Document::State::ready, 60000);
         QVERIFY(d->scores()->complete());
+    }
+
+    void noOtherJobHoldsTheWindow() {
+        const auto watched = [](const char* what, const std::function<void()>& job) {
+            application->restart();
+            job();
+            qInfo("longest event while %s: %.1f ms of CPU (%s)", what, application->longestCpuMs(),
+                  qPrintable(application->longestEvent()));
+            QVERIFY2(application->longestCpuMs() < 50, what);
+        };
+        watched("collecting and computing the demo", [&] {
+            QMetaObject::invokeMethod(m_window.get(), &MainWindow::openDemo, Qt::QueuedConnection);
+            QTRY_VERIFY_WITH_TIMEOUT(m_window->document()->scores() &&
+                                         m_window->document()->scores()->complete(),
+                                     120000);
+        });
+        watched("the modes are compared", [&] {
+            QMetaObject::invokeMethod(
+                m_window.get(), [&] { m_window->tabs()->setCurrentIndex(1); },
+                Qt::QueuedConnection);
+            QTRY_VERIFY_WITH_TIMEOUT(
+                m_window->comparePage()->headlineText().contains(QStringLiteral("share")), 60000);
+        });
+        watched("the checks run", [&] {
+            m_window->tabs()->setCurrentIndex(3);
+            QTest::mouseClick(m_window->findChild<QPushButton*>(QStringLiteral("runChecks")),
+                              Qt::LeftButton);
+            QTRY_VERIFY_WITH_TIMEOUT(
+                m_window->checksPage()->headlineText().contains(QStringLiteral("passed")), 60000);
+        });
     }
 
     void modesSwitchFromMemory() {
