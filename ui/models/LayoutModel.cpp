@@ -6,6 +6,7 @@
 #include <QApplication>
 
 #include <algorithm>
+#include <string_view>
 
 namespace qkov::ui {
 
@@ -18,6 +19,38 @@ QString shapeWords(const std::vector<std::int64_t>& shape) {
     return parts.isEmpty() ? LayoutModel::tr("one number") : parts.join(QStringLiteral(" × "));
 }
 
+/// Layer 2 before layer 10. Quick: there may be tens of thousands of names.
+bool before(const std::string& a, const std::string& b) {
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    std::size_t i = 0, j = 0;
+    while (i < a.size() && j < b.size()) {
+        if (!digit(a[i]) || !digit(b[j])) {
+            if (a[i] != b[j]) {
+                return a[i] < b[j];
+            }
+            ++i;
+            ++j;
+            continue;
+        }
+        const auto number = [&](const std::string& s, std::size_t& at) {
+            std::size_t first = at;
+            while (at < s.size() && digit(s[at])) {
+                ++at;
+            }
+            while (first + 1 < at && s[first] == '0') {
+                ++first;
+            }
+            return std::string_view(s).substr(first, at - first);
+        };
+        const auto x = number(a, i);
+        const auto y = number(b, j);
+        if (x != y) {
+            return x.size() != y.size() ? x.size() < y.size() : x < y;
+        }
+    }
+    return a.size() - i < b.size() - j;
+}
+
 const Palette& palette() {
     return Palette::of(QApplication::palette().color(QPalette::Window).lightness() < 128);
 }
@@ -25,6 +58,11 @@ const Palette& palette() {
 
 LayoutModel::LayoutModel(QObject* parent)
     : QAbstractTableModel(parent) {}
+
+void LayoutModel::sort(std::vector<model::NamedShape>& parameters) {
+    std::sort(parameters.begin(), parameters.end(),
+              [](const auto& a, const auto& b) { return before(a.name, b.name); });
+}
 
 void LayoutModel::setParameters(std::vector<model::NamedShape> parameters) {
     beginResetModel();

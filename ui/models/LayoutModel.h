@@ -18,6 +18,8 @@ class LayoutModel : public QAbstractTableModel {
     enum class State { free, fits, wrong };
 
     explicit LayoutModel(QObject* parent = nullptr);
+    /// By name, numbers in it as numbers: layer 2 before layer 10.
+    static void sort(std::vector<model::NamedShape>& parameters);
     void setParameters(std::vector<model::NamedShape> parameters);
     void setCheck(const model::LayoutCheck& check);
     const std::vector<model::NamedShape>& parameters() const { return m_parameters; }

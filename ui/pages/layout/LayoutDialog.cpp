@@ -7,7 +7,7 @@
 #include "model/ModelConfig.h"
 #include "models/LayoutModel.h"
 #include "pages/layout/LayoutPartRow.h"
-#include "widgets/SegmentedControl.h"
+#include "pages/layout/ParameterTable.h"
 #include "widgets/StatusLine.h"
 #include "widgets/Theme.h"
 
@@ -18,7 +18,6 @@
 #include <QFileDialog>
 #include <QFileInfo>
 #include <QGridLayout>
-#include <QHeaderView>
 #include <QLabel>
 #include <QLineEdit>
 #include <QPushButton>
@@ -27,7 +26,6 @@
 #include <QVBoxLayout>
 
 #include <algorithm>
-#include <string_view>
 
 namespace qkov::ui {
 
@@ -47,38 +45,6 @@ QString words(const std::vector<Block>& blocks) {
     return list.join(QStringLiteral(", "));
 }
 
-/// Layer 2 before layer 10. Quick: there may be tens of thousands of names.
-bool before(const std::string& a, const std::string& b) {
-    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-    std::size_t i = 0, j = 0;
-    while (i < a.size() && j < b.size()) {
-        if (!digit(a[i]) || !digit(b[j])) {
-            if (a[i] != b[j]) {
-                return a[i] < b[j];
-            }
-            ++i;
-            ++j;
-            continue;
-        }
-        const auto number = [&](const std::string& s, std::size_t& at) {
-            std::size_t first = at;
-            while (at < s.size() && digit(s[at])) {
-                ++at;
-            }
-            while (first + 1 < at && s[first] == '0') {
-                ++first;
-            }
-            return std::string_view(s).substr(first, at - first);
-        };
-        const auto x = number(a, i);
-        const auto y = number(b, j);
-        if (x != y) {
-            return x.size() != y.size() ? x.size() < y.size() : x < y;
-        }
-    }
-    return a.size() - i < b.size() - j;
-}
-
 QString sentence(const std::string& text) {
     QString s = QString::fromStdString(text);
     if (!s.isEmpty()) {
@@ -93,16 +59,14 @@ LayoutDialog::LayoutDialog(const LayoutNeed& need, QWidget* parent)
     : QDialog(parent)
     , m_need(need)
     , m_model(new LayoutModel(this))
-    , m_filter(new LayoutFilter(this))
+    , m_table(new ParameterTable(m_model, this))
     , m_summary(new StatusLine(this))
     , m_timer(new QTimer(this))
     , m_runner(new JobRunner(this)) {
     setWindowTitle(tr("Where the heads are"));
     setObjectName(QStringLiteral("layoutDialog"));
-    std::sort(m_need.list.parameters.begin(), m_need.list.parameters.end(),
-              [](const auto& a, const auto& b) { return before(a.name, b.name); });
+    LayoutModel::sort(m_need.list.parameters);
     m_model->setParameters(m_need.list.parameters);
-    m_filter->setSourceModel(m_model);
     m_timer->setSingleShot(true);
     m_timer->setInterval(80);
     connect(m_timer, &QTimer::timeout, this, &LayoutDialog::startCheck);
@@ -125,7 +89,7 @@ LayoutDialog::LayoutDialog(const LayoutNeed& need, QWidget* parent)
     column->addLayout(head);
     auto* middle = new QHBoxLayout;
     middle->setSpacing(20);
-    middle->addWidget(buildTable(), 3);
+    middle->addWidget(m_table, 3);
     middle->addWidget(buildForm(), 2);
     column->addLayout(middle, 1);
     m_summary->setObjectName(QStringLiteral("layoutSummary"));
@@ -137,10 +101,15 @@ LayoutDialog::LayoutDialog(const LayoutNeed& need, QWidget* parent)
     const auto& shape = need.list.model;
     setDraft(shape.layoutJson.empty() ? model::guessLayout(shape, need.list.parameters)
                                       : model::draftOf(shape.layoutJson));
-    m_table->setFocus();
+    connect(m_table, &ParameterTable::taken, this, &LayoutDialog::assign);
+    table()->setFocus();
 }
 
 LayoutDialog::~LayoutDialog() = default;
+
+QTableView* LayoutDialog::table() const {
+    return m_table->view();
+}
 
 QString LayoutDialog::sizesText() const {
     const auto& s = m_need.list.model;
@@ -154,76 +123,6 @@ QString LayoutDialog::sizesText() const {
           << tr("hidden size %1").arg(s.hiddenDim);
     return (m_need.whole ? tr("Its config.json says: %1.") : tr("The dump says: %1."))
         .arg(parts.join(QStringLiteral(", ")));
-}
-
-QWidget* LayoutDialog::buildTable() {
-    auto* box = new QWidget(this);
-    auto* column = new QVBoxLayout(box);
-    column->setContentsMargins(0, 0, 0, 0);
-    column->setSpacing(8);
-    auto* search = new QLineEdit(box);
-    search->setPlaceholderText(tr("Search names, shapes, blocks"));
-    search->setClearButtonEnabled(true);
-    nameWidget(search, "layoutSearch", tr("Search the parameters"));
-    connect(search, &QLineEdit::textChanged, m_filter, &LayoutFilter::setWords);
-    auto* which = new SegmentedControl(box);
-    nameWidget(which, "layoutWhich", tr("Which parameters are listed"));
-    which->addSegment(LayoutFilter::all, tr("All"));
-    which->addSegment(LayoutFilter::assigned, tr("Assigned"));
-    which->addSegment(LayoutFilter::unassigned, tr("Others"));
-    which->addSegment(LayoutFilter::wrong, tr("Wrong"), tr("Assigned, but with another shape"));
-    which->setCurrent(LayoutFilter::all);
-    connect(which, &SegmentedControl::chosen, this,
-            [this](int id) { m_filter->setWhich(static_cast<LayoutFilter::Which>(id)); });
-    auto* line = new QHBoxLayout;
-    line->setSpacing(8);
-    line->addWidget(search, 1);
-    line->addWidget(which);
-    column->addLayout(line);
-
-    m_table = new QTableView(box);
-    nameWidget(m_table, "layoutParameters", tr("Parameters"));
-    m_table->setModel(m_filter);
-    m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
-    m_table->setSelectionMode(QAbstractItemView::SingleSelection);
-    m_table->setShowGrid(false);
-    m_table->setWordWrap(false);
-    m_table->setTextElideMode(Qt::ElideMiddle);
-    m_table->setTabKeyNavigation(false);
-    m_table->verticalHeader()->hide();
-    m_table->verticalHeader()->setDefaultSectionSize(m_table->fontMetrics().height() + 8);
-    m_table->horizontalHeader()->setHighlightSections(false);
-    m_table->horizontalHeader()->setSectionResizeMode(LayoutModel::Name, QHeaderView::Stretch);
-    m_table->horizontalHeader()->resizeSection(LayoutModel::Shape, 96);
-    m_table->horizontalHeader()->resizeSection(LayoutModel::Use, 172);
-    column->addWidget(m_table, 1);
-
-    auto* take = new QHBoxLayout;
-    take->setSpacing(8);
-    auto* label = new QLabel(tr("Take the selected name, in every layer, for"), box);
-    setMuted(label);
-    take->addWidget(label);
-    for (const Block b : allBlocks) {
-        const QString letter(QLatin1Char(blockName(b)));
-        auto* button = new QPushButton(QStringLiteral("&") + letter, box);
-        button->setAutoDefault(false);
-        button->setFixedWidth(44);
-        nameWidget(button, qPrintable(QStringLiteral("layoutTake") + letter),
-                   tr("Take the selected parameter for %1").arg(letter));
-        connect(button, &QPushButton::clicked, this, [this, b] { assign(b); });
-        take->addWidget(button);
-        m_assign[blockIndex(b)] = button;
-    }
-    take->addStretch(1);
-    column->addLayout(take);
-    const auto selected = [this] {
-        for (QPushButton* b : m_assign) {
-            b->setEnabled(m_table->currentIndex().isValid());
-        }
-    };
-    connect(m_table->selectionModel(), &QItemSelectionModel::currentChanged, this, selected);
-    selected();
-    return box;
 }
 
 QWidget* LayoutDialog::buildForm() {
@@ -411,11 +310,11 @@ void LayoutDialog::setDraft(const model::LayoutDraft& draft) {
 }
 
 void LayoutDialog::assign(Block block) {
-    const QModelIndex at = m_filter->mapToSource(m_table->currentIndex());
-    if (!at.isValid()) {
+    const auto row = m_table->currentParameter();
+    if (!row) {
         return;
     }
-    const auto& parameter = m_model->parameters()[static_cast<std::size_t>(at.row())];
+    const auto& parameter = m_model->parameters()[*row];
     model::LayoutPart part = rowOf(block)->part(false);
     part.pattern = model::patternOf(parameter.name);
     if (part.pattern.empty()) {

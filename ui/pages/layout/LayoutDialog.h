@@ -19,9 +19,9 @@ class QTimer;
 namespace qkov::ui {
 
 class JobRunner;
-class LayoutFilter;
 class LayoutModel;
 class LayoutPartRow;
+class ParameterTable;
 class StatusLine;
 
 /// Says where the heads of an unknown model are: its parameters on the left, the patterns that Q,
@@ -48,12 +48,11 @@ class LayoutDialog : public QDialog {
     void loadFrom(const QString& file);
 
     LayoutModel* parameters() const { return m_model; }
-    QTableView* table() const { return m_table; }
+    QTableView* table() const;
     StatusLine* summary() const { return m_summary; }
     QPushButton* useButton() const { return m_use; }
 
   private:
-    QWidget* buildTable();
     QWidget* buildForm();
     QWidget* buildButtons();
     QString sizesText() const;
@@ -70,8 +69,7 @@ class LayoutDialog : public QDialog {
     bool m_fresh = false; ///< m_check is of what is typed
     std::string m_keySize;
     LayoutModel* m_model;
-    LayoutFilter* m_filter;
-    QTableView* m_table = nullptr;
+    ParameterTable* m_table;
     QLineEdit* m_name = nullptr;
     QComboBox* m_arrangement = nullptr;
     QLabel* m_orderLabel = nullptr;
@@ -80,7 +78,6 @@ class LayoutDialog : public QDialog {
     QCheckBox* m_biases = nullptr;
     LayoutPartRow* m_fused = nullptr;
     std::array<LayoutPartRow*, 4> m_parts{};
-    std::array<QPushButton*, 4> m_assign{};
     StatusLine* m_summary;
     QPushButton* m_save = nullptr;
     QPushButton* m_use = nullptr;
