@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// From a question to a finding, kept: pairs, filter, pin, note, session, quit, restore; and what
-// assistive technology is told on the way.
+// From a question to a finding, kept: pairs, filter, pin, note, session, quit, restore.
+#include "gui/AccessibleNames.h"
 #include "gui/DemoFixture.h"
 
 #include "base/Numbers.h"
@@ -26,22 +26,15 @@
 #include "widgets/TextView.h"
 #include "widgets/Theme.h"
 
-#include <QAbstractButton>
-#include <QAbstractItemView>
-#include <QAccessible>
 #include <QAction>
 #include <QApplication>
-#include <QButtonGroup>
 #include <QClipboard>
-#include <QComboBox>
 #include <QLabel>
 #include <QLineEdit>
 #include <QListWidget>
-#include <QMenu>
 #include <QPlainTextEdit>
 #include <QScrollArea>
 #include <QScrollBar>
-#include <QSet>
 #include <QSettings>
 #include <QStandardPaths>
 #include <QTabWidget>
@@ -235,7 +228,7 @@ class TestStory : public QObject {
                 QCOMPARE(help->currentPage(), page);
                 QTRY_COMPARE(help->findChild<QTextBrowser*>()->textCursor().block().text(),
                              heading);
-                checkNames(dialog);
+                test::checkNames(dialog);
                 help->close();
                 dialog->close();
             });
@@ -389,142 +382,6 @@ class TestStory : public QObject {
         QVERIFY(
             m_window->document()->message().where.contains(QStringLiteral("broken.qkovsession")));
         m_window->document()->clearMessage();
-    }
-
-    void everyControlHasAName() {
-        for (int t = 0; t < m_window->tabs()->count(); ++t) {
-            m_window->tabs()->setCurrentIndex(t);
-            QTest::qWait(100);
-            const QString tree = checkNames(m_window.get());
-            QVERIFY(tree.contains(QStringLiteral("Normalization")) ||
-                    tree.contains(QStringLiteral("Structural")));
-        }
-    }
-
-  private:
-    /// Every control that assistive technology meets has a name. Returns the tree.
-    static QString checkNames(QWidget* root) {
-        QStringList nameless;
-        QString tree;
-        {
-            const std::function<void(QAccessibleInterface*, int)> walk =
-                [&](QAccessibleInterface* a, int depth) {
-                    if (!a || !a->isValid() || depth > 20) {
-                        return;
-                    }
-                    const auto state = a->state();
-                    if (state.invisible) {
-                        return;
-                    }
-                    const QString name = a->text(QAccessible::Name);
-                    tree += QString(depth * 2, QLatin1Char(' ')) + QString::number(a->role(), 16) +
-                            QLatin1Char(' ') + name + QLatin1Char('\n');
-                    const auto role = a->role();
-                    const bool control =
-                        role == QAccessible::Button || role == QAccessible::ComboBox ||
-                        role == QAccessible::EditableText || role == QAccessible::CheckBox ||
-                        role == QAccessible::SpinBox || role == QAccessible::PushButton ||
-                        role == QAccessible::Table || role == QAccessible::Tree;
-                    const QObject* o = a->object();
-                    const bool internal =
-                        o && (o->objectName().startsWith(QLatin1String("qt_")) ||
-                              o->inherits("QHeaderView") || o->inherits("QLineEditIconButton") ||
-                              (o->parent() && o->parent()->inherits("QComboBox")));
-                    if (control && name.isEmpty() && !internal) {
-                        nameless << QString::fromLatin1(o ? o->metaObject()->className() : "?") +
-                                        QLatin1Char(' ') + (o ? o->objectName() : QString());
-                    }
-                    if (role == QAccessible::Table || role == QAccessible::Tree ||
-                        role == QAccessible::List) {
-                        return; // their cells are data
-                    }
-                    for (int c = 0; c < a->childCount(); ++c) {
-                        walk(a->child(c), depth + 1);
-                    }
-                };
-            walk(QAccessible::queryAccessibleInterface(root), 0);
-        }
-        if (!nameless.isEmpty()) {
-            QTest::qFail(qPrintable(nameless.join(QStringLiteral(", "))), __FILE__, __LINE__);
-        }
-        return tree;
-    }
-
-  private slots:
-    void tabReachesEveryControl() {
-        m_window->document()->selection()->setCell(CellRef{Block::K, 2, 5});
-        for (int t = 0; t < m_window->tabs()->count(); ++t) {
-            m_window->tabs()->setCurrentIndex(t);
-            QTest::qWait(100);
-            m_window->setFocus();
-            QSet<const QWidget*> visited;
-            for (int n = 0; n < 200; ++n) {
-                QTest::keyClick(QApplication::focusWidget() ? QApplication::focusWidget()
-                                                            : m_window.get(),
-                                Qt::Key_Tab);
-                const QWidget* now = QApplication::focusWidget();
-                if (visited.contains(now) && n > 60) {
-                    break;
-                }
-                visited.insert(now);
-            }
-            QStringList missed;
-            for (QWidget* w : m_window->findChildren<QWidget*>()) {
-                const bool control =
-                    qobject_cast<QAbstractButton*>(w) || qobject_cast<QComboBox*>(w) ||
-                    qobject_cast<QLineEdit*>(w) || qobject_cast<QAbstractItemView*>(w) ||
-                    qobject_cast<QPlainTextEdit*>(w) || qobject_cast<HeatmapView*>(w);
-                const auto* button = qobject_cast<QAbstractButton*>(w);
-                // Of a group, Tab goes to the chosen one and arrows to the others; parts of other
-                // controls are theirs.
-                const bool other =
-                    (button && button->group() && !button->isChecked()) ||
-                    w->objectName().startsWith(QLatin1String("qt_")) ||
-                    w->inherits("QLineEditIconButton") || w->inherits("QTableCornerButton") ||
-                    w->inherits("QHeaderView") ||
-                    (w->parentWidget() && (w->parentWidget()->inherits("QTabBar") ||
-                                           w->parentWidget()->inherits("QComboBox") ||
-                                           w->parentWidget()->inherits("QAbstractItemView")));
-                if (control && !other && w->isVisible() && w->isEnabled() &&
-                    !w->visibleRegion().isEmpty() && !visited.contains(w)) {
-                    missed << QString::fromLatin1(w->metaObject()->className()) + QLatin1Char(' ') +
-                                  w->objectName();
-                }
-            }
-            QVERIFY2(missed.isEmpty(),
-                     qPrintable(m_window->tabs()->tabText(t) + QStringLiteral(": ") +
-                                missed.join(QStringLiteral(", "))));
-        }
-    }
-
-    void theCurrentCellIsSaid() {
-        m_window->tabs()->setCurrentIndex(0);
-        m_window->document()->selection()->setCell(CellRef{Block::K, 2, 5});
-        auto* k = m_window->overview()->maps()->view(Block::K);
-        const QString said = k->describe({2, 5});
-        QVERIFY2(said.contains(QStringLiteral("2")) && said.contains(QStringLiteral("5")),
-                 qPrintable(said));
-        // As assistive technology reads it: the map's value, and the cell as its focused child.
-        auto* map = QAccessible::queryAccessibleInterface(k);
-        QVERIFY(map && map->text(QAccessible::Name).contains(QStringLiteral("K")));
-        QCOMPARE(map->text(QAccessible::Value), said);
-        QCOMPARE(map->childCount(), 1);
-        QCOMPARE(map->child(0)->text(QAccessible::Name), said);
-        QCOMPARE(map->child(0)->role(), QAccessible::Cell);
-        QVERIFY(map->child(0)->state().selected);
-    }
-
-    void everyActionHasAKey() {
-        QStringList without;
-        for (const QAction* a : m_window->findChildren<QAction*>()) {
-            const bool named = !a->objectName().isEmpty() &&
-                               !a->objectName().startsWith(QLatin1String("_q")) &&
-                               !a->objectName().startsWith(QLatin1String("look")) && !a->menu();
-            if (named && a->shortcut().isEmpty()) {
-                without << a->objectName();
-            }
-        }
-        QVERIFY2(without.isEmpty(), qPrintable(without.join(QStringLiteral(", "))));
     }
 
   private:
