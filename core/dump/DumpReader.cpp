@@ -313,6 +313,27 @@ void DumpReader::readFactorsRaw(const TaskInfo& task, const std::string& paramet
                with(*sources.gradOutput));
 }
 
+InPlace DumpReader::inPlace(const TaskInfo& task, const std::string& parameter, Part part,
+                            std::int64_t first, std::int64_t count, const Region& region) const {
+    const ParameterSources& s = m_impl->sources(task, parameter);
+    const auto& source = part == Part::contributions ? s.contributions : s.gradients;
+    if ((part != Part::gradients && part != Part::contributions) || !source) {
+        return {};
+    }
+    return source->inPlace(first, count, region);
+}
+
+void DumpReader::releaseInPlace() const {
+    m_impl->files.releaseMapped();
+}
+
+void DumpReader::checkInPlace() const {
+    if (m_impl->files.anyBroken()) {
+        throw InputError("can't be read any more: it was changed or its disk failed", m_impl->file,
+                         "");
+    }
+}
+
 std::optional<DirectData> DumpReader::direct(const TaskInfo& task, const std::string& parameter,
                                              Part part) const {
     const ParameterSources& s = m_impl->sources(task, parameter);

@@ -35,6 +35,13 @@ struct DirectData {
     DType dtype = DType::f32;
 };
 
+/// Numbers of some samples and rows in memory: sample s begins s · sampleBytes after `values`, its
+/// rows follow each other. Not necessarily aligned.
+struct InPlace {
+    const std::byte* values = nullptr; ///< null: must be read
+    std::int64_t sampleBytes = 0;
+};
+
 /// The datasets that hold a parameter's numbers.
 enum class Part : std::uint8_t { gradients, contributions, input, gradOutput };
 
@@ -104,6 +111,15 @@ class DumpReader {
     /// of the other byte order. Input and gradOutput: [samples, maxTokens, features].
     std::optional<DirectData> direct(const TaskInfo& task, const std::string& parameter,
                                      Part part) const;
+    /// Gradients or contributions of samples first … first + count − 1 over whole rows, where the
+    /// file's own pages hold them already and no conversion is needed; else null. Valid while the
+    /// reader lives; whoever uses the numbers then calls checkInPlace().
+    InPlace inPlace(const TaskInfo& task, const std::string& parameter, Part part,
+                    std::int64_t first, std::int64_t count, const Region& region) const;
+    /// Takes pages that were used in place off this process's account.
+    void releaseInPlace() const;
+    /// @throws InputError if a file used in place has shrunk or could not be read
+    void checkInPlace() const;
     /// Bytes on disk of one sample of `parameter` (factored: its factors); for plans.
     std::uint64_t bytesPerSample(const TaskInfo& task, const std::string& parameter) const;
 

@@ -44,6 +44,7 @@ void convert(const void* source, DType type, std::size_t n, double* target) {
 } // namespace
 
 OpenFiles::~OpenFiles() {
+    m_mapped.clear();
     for (const auto& entry : m_descriptors) {
         ::close(entry.second);
     }
@@ -64,6 +65,30 @@ int OpenFiles::descriptor(const std::string& file) {
 std::uint64_t OpenFiles::size(int descriptor) const {
     struct stat info {};
     return ::fstat(descriptor, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+const MappedFile* OpenFiles::mapped(int descriptor) const {
+    const std::lock_guard lock(m_mutex);
+    const auto [it, fresh] = m_mapped.try_emplace(descriptor);
+    if (fresh) {
+        it->second = MappedFile::open(descriptor, size(descriptor));
+    }
+    return it->second.get();
+}
+
+void OpenFiles::releaseMapped() const {
+    const std::lock_guard lock(m_mutex);
+    for (const auto& entry : m_mapped) {
+        if (entry.second) {
+            entry.second->release();
+        }
+    }
+}
+
+bool OpenFiles::anyBroken() const {
+    const std::lock_guard lock(m_mutex);
+    return std::any_of(m_mapped.begin(), m_mapped.end(),
+                       [](const auto& entry) { return entry.second && entry.second->broken(); });
 }
 
 const h5::Object& OpenDatasets::open(const std::string& path, std::size_t cacheBytes) {
@@ -92,6 +117,7 @@ NumberSource::NumberSource(const h5::Object& dataset, std::int64_t samples, Open
     : m_file(dataset.file())
     , m_path(dataset.path())
     , m_hasSampleAxis(samples > 0)
+    , m_files(&files)
     , m_datasets(&datasets) {
     const h5::Lock lock;
     const StorageInfo info = checkStorage(dataset);
@@ -136,6 +162,27 @@ std::optional<DirectData> NumberSource::direct() const {
         return std::nullopt;
     }
     return DirectData{m_descriptor, m_offset, m_bytesPerSample, m_samples, dtype()};
+}
+
+InPlace NumberSource::inPlace(std::int64_t first, std::int64_t count, const Region& region) const {
+    if (m_descriptor < 0 || (m_layout.bigEndian && dtypeSize(dtype()) > 1) ||
+        region.columns != columns() || count < 1 || first < 0 || first > m_samples - count) {
+        return {};
+    }
+    const MappedFile* file = m_files->mapped(m_descriptor);
+    if (file == nullptr) {
+        return {};
+    }
+    const std::uint64_t bytes = static_cast<std::uint64_t>(region.count()) * dtypeSize(dtype());
+    const std::uint64_t start =
+        m_offset + static_cast<std::uint64_t>(first) * m_bytesPerSample +
+        static_cast<std::uint64_t>(region.row * columns()) * dtypeSize(dtype());
+    for (std::int64_t s = 0; s < count; ++s) {
+        if (!file->inMemory(start + static_cast<std::uint64_t>(s) * m_bytesPerSample, bytes)) {
+            return {};
+        }
+    }
+    return {file->data() + start, static_cast<std::int64_t>(m_bytesPerSample)};
 }
 
 void NumberSource::check(std::span<const std::int64_t> samples, const Region& region) const {

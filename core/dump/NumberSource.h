@@ -5,6 +5,7 @@
 #include "dump/DumpReader.h"
 #include "dump/FloatType.h"
 #include "dump/Hdf5.h"
+#include "dump/MappedFile.h"
 
 #include <map>
 #include <mutex>
@@ -18,11 +19,17 @@ class OpenFiles {
     ~OpenFiles();
     OpenFiles(const OpenFiles&) = delete;
     OpenFiles& operator=(const OpenFiles&) = delete;
-    int descriptor(const std::string& file);                ///< -1 if it can't be opened
+    int descriptor(const std::string& file); ///< -1 if it can't be opened
     std::uint64_t size(int descriptor) const;
+    /// The file as memory; null where it can't be mapped.
+    const MappedFile* mapped(int descriptor) const;
+    void releaseMapped() const;
+    bool anyBroken() const;
 
   private:
     std::map<std::string, int> m_descriptors;
+    mutable std::mutex m_mutex;
+    mutable std::map<int, std::unique_ptr<MappedFile>> m_mapped;
 };
 
 /// HDF5 datasets that are read through HDF5, a few of them open at a time: each open one may keep
@@ -56,6 +63,9 @@ class NumberSource {
     const std::filesystem::path& file() const { return m_file; }
     std::uint64_t bytesPerSample() const { return m_bytesPerSample; }
     std::optional<DirectData> direct() const;
+    /// Samples first … first + count − 1 of whole rows in memory, if the system holds them there
+    /// and the file stores them as this machine does; else null.
+    InPlace inPlace(std::int64_t first, std::int64_t count, const Region& region) const;
     /// Files other than the dump itself that hold its numbers (external links, virtual sources).
     const std::vector<std::filesystem::path>& otherFiles() const { return m_otherFiles; }
 
@@ -91,6 +101,7 @@ class NumberSource {
     std::uint64_t m_bytesPerSample = 0;
     int m_descriptor = -1; ///< ≥ 0: contiguous, at m_offset
     std::uint64_t m_offset = 0;
+    OpenFiles* m_files = nullptr;
     OpenDatasets* m_datasets = nullptr;
     std::size_t m_cacheBytes = std::size_t(4) << 20;
     std::vector<std::filesystem::path> m_otherFiles;

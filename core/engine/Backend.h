@@ -163,6 +163,11 @@ class Backend {
     virtual bool keepsFactors() const { return false; }
     /// True when dense data is used where it lies, so that a file can be mapped instead of read.
     virtual bool readsInPlace() const { return false; }
+    /// Host memory that score() takes beside its arguments for so many calls.
+    virtual std::int64_t scoreBytes(std::int64_t /*calls*/, std::int64_t /*nA*/,
+                                    std::int64_t /*nB*/, std::int64_t /*weightings*/) const {
+        return 0;
+    }
     /// Bytes that factored data of this size takes once loaded.
     virtual std::int64_t factorTileBytes(const FactorData& data) const = 0;
 

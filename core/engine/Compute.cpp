@@ -91,6 +91,7 @@ RunContext Computation::runContext(Loader& loader) {
     run.threads = m_context.request.threads > 0 ? m_context.request.threads : defaultThreadCount();
     run.advance = [this](double parameters) {
         m_done += parameters;
+        m_context.source->checkInPlace();
         m_job.advance(m_done / m_work);
         m_job.checkCancelled();
     };
@@ -110,9 +111,9 @@ void Computation::startProgress(const Plan& plan, double begin, double end, bool
 
 Excluded Computation::scan() {
     Excluded found;
-    Loader loader(m_context, m_bundles, m_job, m_backend.device());
-    RunContext run = runContext(loader);
     const Plan plan = makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend));
+    Loader loader(m_context, m_bundles, m_backend, plan.tileBytes, m_job);
+    RunContext run = runContext(loader);
     startProgress(plan, 0, 0.2, true);
     for (const Group& group : plan.groups) {
         scanGroup(run, group, found, m_context.notes);
@@ -126,10 +127,10 @@ void Computation::run(std::int64_t shrink) {
         throw UsageError("the scores of all pairs need " + formatBytes(double(results)) +
                          "; raise --memory-budget, or select fewer samples, layers or heads");
     }
-    Loader loader(m_context, m_bundles, m_job, m_backend.device());
-    RunContext run = runContext(loader);
     const Plan plan =
         makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend) / shrink);
+    Loader loader(m_context, m_bundles, m_backend, plan.tileBytes, m_job);
+    RunContext run = runContext(loader);
     startProgress(plan, m_context.request.nonFinite == NonFinite::skip ? 0.2 : 0.0, 1.0, false);
     std::vector<UnitState> states;
     for (std::size_t g = 0; g < plan.groups.size(); ++g) {
@@ -283,9 +284,17 @@ computeAll(const GradientSource& source, const ScoreRequest& request,
            const std::vector<Mode>& modes, bool pooledPairs, Job& job, const PartialSink& partial) {
     const std::unique_ptr<Backend> backend =
         makeBackend(request.device, request.threads, request.precision);
+    return computeOn(*backend, source, request, modes, pooledPairs, job, partial);
+}
+
+} // namespace
+
+std::vector<std::shared_ptr<const Scores>>
+computeOn(Backend& backend, const GradientSource& source, const ScoreRequest& request,
+          const std::vector<Mode>& modes, bool pooledPairs, Job& job, const PartialSink& partial) {
     Context context = resolve(source, request, modes, {});
     if (request.nonFinite == NonFinite::skip) {
-        const Excluded excluded = Computation(context, pooledPairs, *backend, job, {}).scan();
+        const Excluded excluded = Computation(context, pooledPairs, backend, job, {}).scan();
         context = resolve(source, request, modes, excluded);
         for (std::size_t t = 0; t < 2; ++t) {
             for (const std::int64_t s : excluded[t]) {
@@ -296,7 +305,7 @@ computeAll(const GradientSource& source, const ScoreRequest& request,
             }
         }
     }
-    Computation computation(std::move(context), pooledPairs, *backend, job, partial);
+    Computation computation(std::move(context), pooledPairs, backend, job, partial);
     for (std::int64_t shrink = 1;; shrink *= 2) {
         try {
             computation.run(shrink);
@@ -308,8 +317,6 @@ computeAll(const GradientSource& source, const ScoreRequest& request,
         }
     }
 }
-
-} // namespace
 
 std::size_t pairCount(const Context& c, bool pooledPairs) {
     const std::size_t nA = c.tasks[0].selected.size();

@@ -46,6 +46,20 @@ class DumpSource final : public GradientSource {
         }
     }
 
+    dump::InPlace inPlace(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
+                          Quantity quantity, std::int64_t first, std::int64_t count,
+                          const dump::Region& region) const override {
+        if (quantity == Quantity::gradients && parameter.storage != dump::Storage::dense) {
+            return {};
+        }
+        return m_reader.inPlace(task, parameter.name,
+                                quantity == Quantity::gradients ? dump::Part::gradients
+                                                                : dump::Part::contributions,
+                                first, count, region);
+    }
+    void releaseInPlace() const override { m_reader.releaseInPlace(); }
+    void checkInPlace() const override { m_reader.checkInPlace(); }
+
     bool hasFactors(const dump::TaskInfo&, const dump::ParameterEntry& parameter) const override {
         return parameter.storage == dump::Storage::factored;
     }

@@ -78,17 +78,8 @@ Explanation explain(const GradientSource& source, const ScoreRequest& request,
     e.resultBytes = resultBytes(context, false);
     e.groups = static_cast<std::int64_t>(plan.groups.size());
     const auto nModes = static_cast<std::int64_t>(context.modes.size());
-    const auto pairs = static_cast<std::int64_t>(pairCount(context, context.profile()));
-    std::int64_t working = 0;
     for (const Group& g : plan.groups) {
         e.repeatedGroups += g.resident ? 0 : 1;
-        std::int64_t numbers = 0;
-        for (const std::size_t u : g.units) {
-            numbers += bundles[g.bundle].units[u].size;
-        }
-        // Fisher in float64, weights in float32; sums of all pairs of the whole matrix.
-        const auto units = static_cast<std::int64_t>(bundles[g.bundle].units.size());
-        working = std::max(working, numbers * (8 + 4 * nModes) + units * nModes * pairs * 8);
     }
     for (const Bundle& bundle : bundles) {
         for (const Unit& unit : bundle.units) {
@@ -101,8 +92,8 @@ Explanation explain(const GradientSource& source, const ScoreRequest& request,
     const auto scored =
         static_cast<double>(context.tasks[0].selected.size() * context.tasks[1].selected.size());
     e.flops = 2.0 * scored * double(e.parameters) * double(nModes);
-    const std::int64_t kept = std::min(request.memoryBudget / 5, e.tileBytes / 2);
-    e.peakBytes = e.tileBytes + kept + e.resultBytes + working;
+    e.peakBytes = e.tileBytes + e.resultBytes + source.bufferBytes() +
+                  workingBytes(context, bundles, plan, *backend, false);
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
     const double compute = e.flops / (coreRate() * threads);
     const double read = readRate(context, bundles, plan);

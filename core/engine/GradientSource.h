@@ -45,6 +45,17 @@ class GradientSource {
     virtual void read(const dump::TaskInfo& task, const dump::ParameterEntry& parameter,
                       Quantity quantity, std::span<const std::int64_t> samples,
                       const dump::Region& region, DType type, void* target) const = 0;
+    /// What read() would deliver in the native type for samples first … first + count − 1 and whole
+    /// rows, where it lies in memory already; null: it must be read. See DumpReader.
+    virtual dump::InPlace inPlace(const dump::TaskInfo&, const dump::ParameterEntry&, Quantity,
+                                  std::int64_t /*first*/, std::int64_t /*count*/,
+                                  const dump::Region&) const {
+        return {};
+    }
+    /// Memory that reading takes beside its targets.
+    virtual std::int64_t bufferBytes() const { return 0; }
+    virtual void releaseInPlace() const {}
+    virtual void checkInPlace() const {}
     /// True when readFactors() serves this parameter.
     virtual bool hasFactors(const dump::TaskInfo& task,
                             const dump::ParameterEntry& parameter) const = 0;

@@ -69,9 +69,11 @@ ActiveTile GroupRun::activate(std::size_t index, bool withFisher) {
 void GroupRun::load(LoadedNumbers& numbers, const dump::Region& region) {
     const auto samples = static_cast<std::int64_t>(numbers.samples.size());
     if (!numbers.factored) {
-        numbers.tile = m_run.backend.load(DenseData{numbers.dtype, numbers.buffer.data.get(),
-                                                    samples, region.rows, region.columns},
-                                          m_run.job);
+        const void* values = numbers.inPlace.values;
+        numbers.tile = m_run.backend.load(
+            DenseData{numbers.dtype, values != nullptr ? values : numbers.buffer.data.get(),
+                      samples, region.rows, region.columns, numbers.inPlace.sampleBytes},
+            m_run.job);
         return;
     }
     FactorData data;

@@ -5,11 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <new>
-
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 namespace qkov::engine {
 
@@ -22,55 +17,48 @@ BufferPool::Buffer BufferPool::take(std::size_t bytes) {
         }
     }
     // One that is far too large would hide memory from the budget.
-    if (best != m_free.end() && best->capacity <= 2 * bytes + 65536) {
+    if (best != m_free.end() && best->capacity <= bytes + bytes / 8 + 65536) {
         Buffer buffer = std::move(*best);
         m_free.erase(best);
-        m_bytes -= buffer.capacity;
         return buffer;
     }
-    // Large pages: samples lie far apart, and small pages would miss the TLB at every run.
-    constexpr std::size_t page = std::size_t(2) << 20;
-    const std::size_t align = bytes >= page ? page : 64;
-    const std::size_t size = std::max<std::size_t>((bytes + align - 1) / align * align, align);
-    Buffer buffer{std::unique_ptr<std::byte[], Free>(
-                      static_cast<std::byte*>(std::aligned_alloc(align, size))),
-                  size};
-    if (!buffer.data) {
-        throw std::bad_alloc();
+    const std::size_t size = LargeMemory::sizeFor(bytes);
+    // The longest unused go first: their size may not come again.
+    while (!m_free.empty() && m_bytes + size > m_limit) {
+        m_bytes -= m_free.front().capacity;
+        m_free.erase(m_free.begin());
     }
-#ifdef __linux__
-    if (align == page) {
-        madvise(buffer.data.get(), size, MADV_HUGEPAGE);
-    }
-#endif
+    Buffer buffer{LargeMemory::allocate(bytes), size};
+    m_bytes += size;
     return buffer;
 }
 
 void BufferPool::give(Buffer buffer) {
     if (buffer.data) {
         const std::lock_guard lock(m_mutex);
-        m_bytes += buffer.capacity;
         m_free.push_back(std::move(buffer));
-        // The longest unused go first: their size may not come again.
-        while (m_bytes > m_limit) {
+        while (!m_free.empty() && m_bytes > m_limit) {
             m_bytes -= m_free.front().capacity;
             m_free.erase(m_free.begin());
         }
     }
 }
 
-Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job,
-               int device)
+Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Backend& backend,
+               std::int64_t limit, const Job& job)
     : m_context(context)
     , m_bundles(bundles)
     , m_job(job)
-    , m_device(device)
-    , m_pool(
-          static_cast<std::size_t>(std::max<std::int64_t>(0, context.request.memoryBudget / 5))) {}
+    , m_device(backend.device())
+    , m_pool(static_cast<std::size_t>(std::max<std::int64_t>(0, limit)))
+    , m_inPlaceLimit(backend.readsInPlace() ? limit : 0) {}
 
 Loader::~Loader() {
     if (m_next.valid()) {
         m_next.wait();
+    }
+    if (m_inPlace > 0) {
+        m_context.source->releaseInPlace();
     }
 }
 
@@ -80,6 +68,15 @@ bool same(const TileSpec& a, const TileSpec& b) {
     return a.parameter == b.parameter && a.region.row == b.region.row &&
            a.region.rows == b.region.rows && a.region.column == b.region.column &&
            a.region.columns == b.region.columns;
+}
+
+/// What using numbers in place costs: the system maps some pages around those that are touched.
+std::int64_t inPlaceBytes(const LoadedNumbers& numbers, const dump::Region& region) {
+    constexpr std::int64_t around = std::int64_t(64) << 10;
+    const std::int64_t sample =
+        region.count() * static_cast<std::int64_t>(dtypeSize(numbers.dtype));
+    return static_cast<std::int64_t>(numbers.samples.size()) *
+           std::min(numbers.inPlace.sampleBytes, sample + around);
 }
 
 bool anyNegative(const std::byte* values, DType type, std::int64_t n) {
@@ -134,6 +131,9 @@ void Loader::recycle(std::unique_ptr<LoadedTile> tile) {
     for (auto& task : tile->numbers) {
         for (LoadedNumbers& numbers : task) {
             numbers.tile.reset();
+            if (numbers.inPlace.values != nullptr) {
+                m_inUse -= inPlaceBytes(numbers, tile->spec.region);
+            }
             m_pool.give(std::move(numbers.buffer));
             m_pool.give(std::move(numbers.gradOutput));
         }
@@ -168,6 +168,9 @@ std::unique_ptr<LoadedTile> Loader::read(std::size_t bundle, const TileSpec& spe
             }
             const dump::ParameterEntry& entry = *parameter.entries[t];
             const auto quantity = static_cast<Quantity>(q);
+            if (findInPlace(*selection.task, entry, quantity, spec.region, out)) {
+                continue;
+            }
             if (quantity == Quantity::gradients &&
                 m_context.source->hasFactors(*selection.task, entry)) {
                 readFactors(*selection.task, entry, spec.region, out);
@@ -177,6 +180,39 @@ std::unique_ptr<LoadedTile> Loader::read(std::size_t bundle, const TileSpec& spe
         }
     }
     return tile;
+}
+
+bool Loader::findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                         Quantity quantity, const dump::Region& region, LoadedNumbers& out) {
+    // Stored contributions are read, so that negative ones are found.
+    if (m_inPlaceLimit <= 0 || quantity != Quantity::gradients || out.samples.empty()) {
+        return false;
+    }
+    const auto count = static_cast<std::int64_t>(out.samples.size());
+    for (std::int64_t i = 0; i < count; ++i) {
+        if (out.samples[static_cast<std::size_t>(i)] != out.samples[0] + i) {
+            return false;
+        }
+    }
+    out.inPlace = m_context.source->inPlace(task, entry, quantity, out.samples[0], count, region);
+    if (out.inPlace.values == nullptr) {
+        return false;
+    }
+    out.dtype = m_context.source->nativeType(task, entry, quantity);
+    const std::int64_t bytes = inPlaceBytes(out, region);
+    const std::int64_t used =
+        count * region.count() * static_cast<std::int64_t>(dtypeSize(out.dtype));
+    if (bytes > used + used / 4) {
+        out.inPlace = {}; // small pieces: more would be mapped than is used, and than is planned
+        return false;
+    }
+    if (m_inPlace + bytes > m_inPlaceLimit) {
+        m_context.source->releaseInPlace();
+        m_inPlace = m_inUse; // what lives is touched again
+    }
+    m_inPlace += bytes;
+    m_inUse += bytes;
+    return true;
 }
 
 void Loader::readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/Threads.h"
 #include "engine/Run.h"
 #include "engine/Tiles.h"
 
@@ -18,6 +19,22 @@ struct Bytes {
     std::int64_t held = 0; ///< in memory
     double read = 0;       ///< from the source
 };
+
+bool liesThere(const Context& c, const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+               const Backend& backend) {
+    return backend.device() >= 0 && c.source->deviceFactors(task, entry).device == backend.device();
+}
+
+std::int64_t tokensOf(const Context& c, std::size_t t, const Need& need,
+                      const dump::ParameterEntry& entry) {
+    const auto lengths = c.source->factorLengths(*c.tasks[t].task, entry);
+    std::int64_t tokens = 0;
+    for (const std::int64_t s : need.all ? c.tasks[t].all : c.tasks[t].selected) {
+        tokens += lengths[static_cast<std::size_t>(s)];
+    }
+    return tokens;
+}
+
 /// Factored gradients are not rebuilt as a whole where the backend keeps factors, and take nothing
 /// where they lie on its device already.
 Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region& shape,
@@ -40,16 +57,10 @@ Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region
             if (!factored || !keepsFactors) {
                 bytes.held += dense;
             }
-            const bool there = factored && backend.device() >= 0 &&
-                               c.source->deviceFactors(task, entry).device == backend.device();
+            const bool there = factored && liesThere(c, task, entry, backend);
             if (factored && !there) {
                 // The factors stay beside what is rebuilt from them.
-                const auto lengths = c.source->factorLengths(task, entry);
-                std::int64_t tokens = 0;
-                for (const std::int64_t s :
-                     needs[t][q].all ? c.tasks[t].all : c.tasks[t].selected) {
-                    tokens += lengths[static_cast<std::size_t>(s)];
-                }
+                const std::int64_t tokens = tokensOf(c, t, needs[t][q], entry);
                 const auto types = c.source->factorTypes(task, entry);
                 const auto width =
                     static_cast<std::int64_t>(std::max(dtypeSize(types[0]), dtypeSize(types[1])));
@@ -63,6 +74,52 @@ Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region
         }
     }
     bytes.held = std::max<std::int64_t>(bytes.held, 1);
+    return bytes;
+}
+
+struct LoadedBytes {
+    std::int64_t read = 0; ///< in buffers
+    std::int64_t more = 0; ///< once a backend has it
+};
+/// What a tile takes, as Loader and backend hold it.
+LoadedBytes loadedBytes(const Context& c, const BundleParameter& p, const dump::Region& region,
+                        const Backend& backend) {
+    const Needs needs = needsOf(c, p);
+    LoadedBytes bytes;
+    const auto buffer = [&](std::int64_t n) {
+        bytes.read += static_cast<std::int64_t>(LargeMemory::sizeFor(static_cast<std::size_t>(n)));
+    };
+    for (std::size_t t = 0; t < 2; ++t) {
+        for (std::size_t q = 0; q < 2; ++q) {
+            if (!needs[t][q].used) {
+                continue;
+            }
+            const dump::TaskInfo& task = *c.tasks[t].task;
+            const dump::ParameterEntry& entry = *p.entries[t];
+            if (static_cast<Quantity>(q) == Quantity::gradients &&
+                c.source->hasFactors(task, entry)) {
+                const std::int64_t tokens = tokensOf(c, t, needs[t][q], entry);
+                const auto types = c.source->factorTypes(task, entry);
+                FactorData data;
+                data.inputDtype = types[0];
+                data.gradOutputDtype = types[1];
+                data.samples = sampleCount(c, t, needs[t][q]);
+                data.rows = region.rows;
+                data.columns = region.columns;
+                data.inOut = entry.inOut;
+                if (!liesThere(c, task, entry, backend)) {
+                    buffer(tokens * data.inputs() * static_cast<std::int64_t>(dtypeSize(types[0])));
+                    buffer(tokens * data.outputs() *
+                           static_cast<std::int64_t>(dtypeSize(types[1])));
+                }
+                bytes.more += backend.keepsFactors() ? 0 : backend.factorTileBytes(data);
+            } else {
+                const DType type = c.source->nativeType(task, entry, static_cast<Quantity>(q));
+                buffer(sampleCount(c, t, needs[t][q]) * region.count() *
+                       static_cast<std::int64_t>(dtypeSize(type)));
+            }
+        }
+    }
     return bytes;
 }
 
@@ -246,11 +303,64 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
             finish(std::move(units));
         }
     }
-    for (const Group& g : plan.groups) {
-        plan.tileBytes =
-            std::max(plan.tileBytes, std::min(tileBudget, g.bytes + std::min(g.bytes, half)));
+    for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+        const Group& group = plan.groups[g];
+        const auto loaded = [&](const Group& of, std::size_t tile) {
+            const TileSpec& spec = of.tiles[tile];
+            return loadedBytes(c, bundles[of.bundle].parameters[spec.parameter], spec.region,
+                               backend);
+        };
+        // The next tile is read while one is worked on; the next group's first while all of a
+        // resident group is.
+        std::int64_t all = 0;
+        std::int64_t most = 0;
+        for (std::size_t t = 0; t < group.tiles.size(); ++t) {
+            const LoadedBytes own = loaded(group, t);
+            const std::int64_t next = t + 1 < group.tiles.size() ? loaded(group, t + 1).read : 0;
+            all += own.read + own.more;
+            most = std::max(most, own.read + own.more + next);
+        }
+        if (group.resident) {
+            most = all + (g + 1 < plan.groups.size() ? loaded(plan.groups[g + 1], 0).read : 0);
+        }
+        plan.tileBytes = std::max(plan.tileBytes, most);
     }
     return plan;
+}
+
+std::int64_t workingBytes(const Context& c, const std::vector<Bundle>& bundles, const Plan& plan,
+                          const Backend& backend, bool pooledPairs) {
+    const auto modes = static_cast<std::int64_t>(c.modes.size());
+    const bool both = pooledPairs || c.profile();
+    const auto nA = static_cast<std::int64_t>(c.tasks[0].selected.size());
+    const auto nB = static_cast<std::int64_t>(c.tasks[1].selected.size());
+    const std::int64_t left = both ? nA + nB : nA;
+    const std::int64_t right = both ? nA + nB : nB;
+    const std::int64_t sums = modes * left * right * 8;
+    const std::int64_t threads = c.request.threads > 0 ? c.request.threads : defaultThreadCount();
+    std::int64_t most = 0;
+    for (const Group& g : plan.groups) {
+        const Bundle& bundle = bundles[g.bundle];
+        std::int64_t numbers = 0;
+        std::int64_t largest = 0;
+        for (const std::size_t u : g.units) {
+            numbers += bundle.units[u].size;
+            largest = std::max(largest, bundle.units[u].size);
+        }
+        const auto units = static_cast<std::int64_t>(g.units.size());
+        const bool waits =
+            c.needsBehavioral() && !c.profile() && !c.behavioralStored(bundle.parameters[0].name);
+        const std::int64_t kept = waits ? static_cast<std::int64_t>(bundle.units.size()) : units;
+        // Fisher in float64 until a slice's weights in float32 are made of it.
+        const std::int64_t making =
+            numbers * 8 + numbers * 4 * modes + std::min(threads, units) * largest * 8;
+        // Sums of pairs: kept until the cells are finished, and those of the running products.
+        const std::int64_t scoring = numbers * 4 * modes + units * sums +
+                                     backend.scoreBytes(units * (both ? 4 : 1), std::min(left, nA),
+                                                        std::min(right, nB), modes);
+        most = std::max(most, kept * sums + std::max(making, scoring));
+    }
+    return most;
 }
 
 } // namespace qkov::engine

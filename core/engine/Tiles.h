@@ -5,9 +5,10 @@
 
 #include "base/Job.h"
 #include "engine/Context.h"
+#include "engine/LargeMemory.h"
 
 #include <array>
-#include <cstdlib>
+#include <atomic>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -42,10 +43,13 @@ struct Group {
 struct Plan {
     std::vector<Group> groups;
     bool readAhead = true;      ///< the next tiles are read while these are scored
-    std::int64_t tileBytes = 0; ///< most bytes of tiles that live at once
+    std::int64_t tileBytes = 0; ///< most bytes of tiles that live at once, as loaded
     std::int64_t readBytes = 0; ///< over the whole run, repeated passes included
     int passes = 1;             ///< over groups that are not resident
 };
+/// What a run holds beside its tiles and results: Fisher, weights, sums of pairs, packed numbers.
+std::int64_t workingBytes(const Context& context, const std::vector<Bundle>& bundles,
+                          const Plan& plan, const Backend& backend, bool pooledPairs);
 /// @param tileBudget bytes of tiles that may live at once
 Plan makePlan(const Context& context, const std::vector<Bundle>& bundles, const Backend& backend,
               std::int64_t tileBudget);
@@ -53,14 +57,11 @@ Plan makePlan(const Context& context, const std::vector<Bundle>& bundles, const 
 /// Raw memory that is used again and again: fresh pages cost as much as the scoring.
 class BufferPool {
   public:
-    struct Free {
-        void operator()(std::byte* p) const { std::free(p); }
-    };
     struct Buffer {
-        std::unique_ptr<std::byte[], Free> data;
+        LargeMemory::Pointer data;
         std::size_t capacity = 0;
     };
-    /// @param limit most bytes kept for later
+    /// @param limit bytes of all buffers above which none is kept for later
     explicit BufferPool(std::size_t limit)
         : m_limit(limit) {}
     Buffer take(std::size_t bytes);
@@ -69,7 +70,7 @@ class BufferPool {
   private:
     std::mutex m_mutex;
     std::vector<Buffer> m_free; ///< longest unused first
-    std::size_t m_bytes = 0;    ///< of these
+    std::size_t m_bytes = 0;    ///< of these and of those that were taken
     std::size_t m_limit;
 };
 
@@ -79,6 +80,7 @@ struct LoadedNumbers {
     DType dtype = DType::f32;
     std::vector<std::int64_t> samples;  ///< dump indices, the tile's sample axis
     std::vector<std::int32_t> selected; ///< where the selected samples lie in it
+    dump::InPlace inPlace;              ///< dense numbers where the source holds them, or
     BufferPool::Buffer buffer;          ///< dense numbers, or input factors
     bool factored = false;
     std::array<DType, 2> factorTypes{};
@@ -99,8 +101,13 @@ struct LoadedTile {
 /// Reads the tiles of a plan, in the order in which the engine asks.
 class Loader {
   public:
-    /// @param device the backend's: factors that lie there are not read
-    Loader(const Context& context, const std::vector<Bundle>& bundles, const Job& job, int device);
+    /// @param backend factors that lie on its device are not read; numbers are used where the
+    /// source
+    ///        holds them if it reads in place
+    /// @param limit bytes that buffers may take before unused ones are freed, and that may be used
+    ///        in place before they are given back
+    Loader(const Context& context, const std::vector<Bundle>& bundles, const Backend& backend,
+           std::int64_t limit, const Job& job);
     ~Loader();
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
@@ -114,6 +121,8 @@ class Loader {
 
   private:
     std::unique_ptr<LoadedTile> read(std::size_t bundle, const TileSpec& spec);
+    bool findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                     Quantity quantity, const dump::Region& region, LoadedNumbers& out);
     void readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry, Quantity quantity,
                    const dump::Region& region, LoadedNumbers& out);
     void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
@@ -127,7 +136,10 @@ class Loader {
     std::future<std::unique_ptr<LoadedTile>> m_next;
     std::size_t m_nextBundle = 0;
     TileSpec m_nextSpec;
-    double m_seconds = 0; ///< spent waiting for numbers
+    double m_seconds = 0;                 ///< spent waiting for numbers
+    std::int64_t m_inPlaceLimit;          ///< 0: everything is read
+    std::int64_t m_inPlace = 0;           ///< bytes used since the last release
+    std::atomic<std::int64_t> m_inUse{0}; ///< of these, by tiles that still live
 };
 
 } // namespace qkov::engine

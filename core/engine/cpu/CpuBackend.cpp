@@ -55,8 +55,7 @@ std::unique_ptr<Tile> CpuBackend::load(const FactorData& data, const Job& job) {
     tile->columns = data.columns;
     tile->dtype = DType::f32;
     const std::int64_t size = data.rows * data.columns;
-    tile->rebuilt.assign(static_cast<std::size_t>(data.samples * size), 0.0f);
-    tile->values = reinterpret_cast<const char*>(tile->rebuilt.data());
+    tile->values = reinterpret_cast<const char*>(tile->rebuilt.reserve(data.samples * size));
     tile->rowBytes = data.columns * 4;
     tile->sampleBytes = size * 4;
     // Rows follow grad_output for Linear and input for Conv1D.
@@ -81,7 +80,8 @@ std::unique_ptr<Tile> CpuBackend::load(const FactorData& data, const Job& job) {
         float* columns = worker.b.reserve(step * data.columns + packAlign);
         const int identity = changeNumber(Transform::identity);
         std::vector<double> exact(static_cast<std::size_t>(size <= exactRebuild ? size : 0));
-        float* target = tile->rebuilt.data() + static_cast<std::int64_t>(s) * size;
+        float* target = tile->rebuilt.data + static_cast<std::int64_t>(s) * size;
+        std::fill(target, target + size, 0.0f);
         for (std::int64_t t = data.offsets[s]; t < data.offsets[s + 1]; t += step) {
             job.checkCancelled();
             const std::int64_t n = std::min(step, data.offsets[s + 1] - t);

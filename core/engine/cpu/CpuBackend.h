@@ -18,8 +18,13 @@ class CpuBackend final : public Backend {
 
     std::string description() const override;
     std::int64_t tileBytes(std::int64_t memoryBudget) const override { return memoryBudget; }
+    bool readsInPlace() const override { return true; }
+    std::int64_t comfortableTileBytes() const override { return std::int64_t(128) << 20; }
+    std::int64_t scoreBytes(std::int64_t calls, std::int64_t nA, std::int64_t nB,
+                            std::int64_t weightings) const override;
     std::int64_t factorTileBytes(const FactorData& data) const override {
-        return data.samples * data.rows * data.columns * 4;
+        return static_cast<std::int64_t>(LargeMemory::sizeFor(
+            static_cast<std::size_t>(data.samples * data.rows * data.columns * 4)));
     }
 
     std::unique_ptr<Tile> load(const DenseData& data, const Job& job) override;

@@ -17,7 +17,7 @@ using cpu::Runs;
 /// enough (some ms) for a cancellation.
 constexpr std::int64_t passItem = std::int64_t(1) << 21;
 /// Parameters that are taken at once: their sums stay in the first-level cache.
-constexpr std::int64_t longestStep = 2048;
+constexpr std::int64_t longestStep = 4096;
 
 /// Squares of float16 are far from float32's ends: such numbers need no scale.
 bool scaled(const CpuTile& tile) {

@@ -44,6 +44,13 @@ std::int64_t CpuBackend::scoreDepth(const ScoreCall& call) const {
     return std::min(roundUp((count + chunks - 1) / chunks, unit), most / unit * unit);
 }
 
+std::int64_t CpuBackend::scoreBytes(std::int64_t calls, std::int64_t nA, std::int64_t nB,
+                                    std::int64_t weightings) const {
+    const std::int64_t packed = std::max(m_cache * 7 / 10, nB * shortestChunk * 4) + (64 << 10);
+    const std::int64_t sums = weightings * nA * nB * static_cast<std::int64_t>(sizeof(double));
+    return m_threads * (packed + std::min(calls * sums, std::max(sums, sumsBytes / m_threads)));
+}
+
 void CpuBackend::score(std::span<const ScoreCall> calls, const Job& job) {
     std::size_t first = 0;
     while (first < calls.size()) {

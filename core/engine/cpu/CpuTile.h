@@ -4,19 +4,39 @@
 
 #include "base/DType.h"
 #include "engine/Backend.h"
+#include "engine/LargeMemory.h"
 #include "engine/cpu/Kernels.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 namespace qkov::engine {
 
+inline std::int64_t roundUp(std::int64_t n, std::int64_t to = cpu::packAlign) {
+    return (n + to - 1) / to * to;
+}
+
+struct AlignedFloats {
+    LargeMemory::Pointer memory;
+    float* data = nullptr;
+    std::int64_t size = 0;
+    float* reserve(std::int64_t n) {
+        if (n > size) {
+            data = nullptr;
+            size = 0;
+            memory.reset();
+            memory = LargeMemory::allocate(static_cast<std::size_t>(n) * sizeof(float));
+            data = reinterpret_cast<float*>(memory.get());
+            size = n;
+        }
+        return data;
+    }
+};
+
 struct CpuTile final : Tile {
     const char* values = nullptr;
     std::int64_t sampleBytes = 0, rowBytes = 0; ///< from one sample, one row to the next
-    std::vector<float> rebuilt;                 ///< of factors
+    AlignedFloats rebuilt;                      ///< of factors
     std::int64_t width() const { return static_cast<std::int64_t>(dtypeSize(dtype)); }
     const char* at(std::int64_t sample, std::int64_t row, std::int64_t column) const {
         return values + sample * sampleBytes + row * rowBytes + column * width();
@@ -49,10 +69,6 @@ inline int changeNumber(Transform t) {
     return static_cast<int>(t);
 }
 
-inline std::int64_t roundUp(std::int64_t n, std::int64_t to = cpu::packAlign) {
-    return (n + to - 1) / to * to;
-}
-
 /// Numbers [begin, end) of a part, counted row-major: calls run(row, column, runs, first) for
 /// stretches that are alike; row and column of the tile, `first` their place in the part.
 template <class F>
@@ -73,28 +89,6 @@ void forRuns(const CpuTile& tile, const TilePart& part, std::int64_t begin, std:
         begin += rows * length;
     }
 }
-
-struct AlignedFloats {
-    float* data = nullptr;
-    std::int64_t size = 0;
-    AlignedFloats() = default;
-    AlignedFloats(const AlignedFloats&) = delete;
-    AlignedFloats& operator=(const AlignedFloats&) = delete;
-    ~AlignedFloats() { std::free(data); }
-    float* reserve(std::int64_t n) {
-        if (n > size) {
-            std::free(data);
-            data = static_cast<float*>(
-                std::aligned_alloc(4096, static_cast<std::size_t>(roundUp(n * 4, 4096))));
-            if (data == nullptr) {
-                size = 0;
-                throw std::bad_alloc();
-            }
-            size = n;
-        }
-        return data;
-    }
-};
 
 /// Bytes of a core's second-level cache.
 std::int64_t secondLevelCache();

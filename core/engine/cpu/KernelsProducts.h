@@ -70,6 +70,24 @@ inline V sumsOf(const V* v) {
 }
 #endif
 
+/// acc += one vector of each row times one of each column.
+template <int R, int C>
+inline void multiply(const float* a, const float* b, V (&acc)[R][C]) {
+    V bv[C];
+#pragma GCC unroll 8
+    for (int j = 0; j < C; ++j) {
+        bv[j] = loadAs<V>(b + j * lanes);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) {
+        const V av = loadAs<V>(a + i * lanes);
+#pragma GCC unroll 8
+        for (int j = 0; j < C; ++j) {
+            acc[i][j] += av * bv[j];
+        }
+    }
+}
+
 /// R × C dot products over `depth` numbers: one accumulator vector each, lanes along the numbers,
 /// so neither transposition nor padding of samples is needed and each sum has `lanes` partial sums.
 template <int R, int C>
@@ -82,20 +100,9 @@ void tile(const float* a, const float* b, int64_t depth, double* c, int64_t ldc)
             acc[i][j] = V{};
         }
     }
+    // Not unrolled: longer loops run slower here.
     for (int64_t k = 0; k < depth; k += lanes, a += R * lanes, b += C * lanes) {
-        V bv[C];
-#pragma GCC unroll 8
-        for (int j = 0; j < C; ++j) {
-            bv[j] = loadAs<V>(b + j * lanes);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < R; ++i) {
-            const V av = loadAs<V>(a + i * lanes);
-#pragma GCC unroll 8
-            for (int j = 0; j < C; ++j) {
-                acc[i][j] += av * bv[j];
-            }
-        }
+        multiply<R, C>(a, b, acc);
     }
     constexpr int groups = (R * C + lanes - 1) / lanes;
     alignas(64) float sums[groups * lanes];
@@ -153,19 +160,25 @@ TileFunction tileOf(int64_t rows, int64_t columns) {
     }
 }
 
+/// A tile's share of what is fetched ahead.
+inline void fetchShare(Ahead& ahead) {
+    for (int64_t f = 0; f < ahead.perTile && ahead.run < ahead.count; ++f) {
+        prefetch(ahead.runs[ahead.run] + ahead.line * 64);
+        if (++ahead.line == ahead.lines) {
+            ahead.line = 0;
+            ++ahead.run;
+        }
+    }
+}
+
 void products(const float* a, int64_t nA, const float* b, int64_t nB, int64_t depth, double* c,
               int64_t ldc, Ahead* ahead) {
     for (int64_t i = 0; i < nA; i += tileRows) {
         const int64_t rows = nA - i < tileRows ? nA - i : int64_t(tileRows);
         for (int64_t j = 0; j < nB; j += tileColumns) {
             const int64_t columns = nB - j < tileColumns ? nB - j : int64_t(tileColumns);
-            for (int64_t f = 0; ahead != nullptr && f < ahead->perTile && ahead->run < ahead->count;
-                 ++f) {
-                prefetch(ahead->runs[ahead->run] + ahead->line * 64);
-                if (++ahead->line == ahead->lines) {
-                    ahead->line = 0;
-                    ++ahead->run;
-                }
+            if (ahead != nullptr) {
+                fetchShare(*ahead);
             }
             tileOf(rows, columns)(a + i * depth, b + j * depth, depth, c + i * ldc + j, ldc);
         }

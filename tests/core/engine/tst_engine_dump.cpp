@@ -3,6 +3,7 @@
 #include "RandomCase.h"
 #include "base/Error.h"
 #include "dump/DumpWriter.h"
+#include "dump/MappedFile.h"
 #include "engine/Compute.h"
 #include "engine/ScoreCache.h"
 
@@ -11,8 +12,10 @@
 
 #include <chrono>
 #include <cmath>
+#include <fcntl.h>
 #include <fstream>
 #include <thread>
+#include <unistd.h>
 
 using namespace qkov;
 using namespace qkov::test;
@@ -101,6 +104,7 @@ class TestEngineDump : public QObject {
     void cacheIsBounded();
     void progressAndCancellation();
     void budgetTooSmallForTheScores();
+    void fileThatShrinksWhileMapped();
 
   private:
     QTemporaryDir m_folder;
@@ -260,6 +264,33 @@ void TestEngineDump::budgetTooSmallForTheScores() {
     c->request.memoryBudget = 10;
     Job job;
     QVERIFY_EXCEPTION_THROWN(engine::compute(c->source, c->request, job), UsageError);
+}
+
+void TestEngineDump::fileThatShrinksWhileMapped() {
+    // Touching memory behind a file's end would end the program.
+    const std::filesystem::path file = path("shrinks");
+    {
+        std::ofstream out(file, std::ios::binary);
+        out << std::string(std::size_t(1) << 20, 'x');
+    }
+    const int descriptor = ::open(file.c_str(), O_RDONLY);
+    QVERIFY(descriptor >= 0);
+    {
+        const auto mapped = dump::MappedFile::open(descriptor, std::uint64_t(1) << 20);
+        QVERIFY(mapped != nullptr);
+        QVERIFY(mapped->inMemory(0, 1 << 20));
+        QVERIFY(!mapped->inMemory(1, 1 << 20));
+        QCOMPARE(char(mapped->data()[1 << 19]), 'x');
+        QVERIFY(!mapped->broken());
+        std::filesystem::resize_file(file, 4096);
+        mapped->release();
+        volatile const std::byte* data = mapped->data();
+        QCOMPARE(char(data[100]), 'x');
+        QCOMPARE(char(data[1 << 19]), '\0');
+        QVERIFY(mapped->broken());
+        QVERIFY(!mapped->inMemory(0, 4096));
+    }
+    ::close(descriptor);
 }
 
 QTEST_APPLESS_MAIN(TestEngineDump)
