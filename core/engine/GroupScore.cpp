@@ -71,8 +71,8 @@ void GroupRun::makeUnitWeights(std::size_t u) {
         if (w.values.empty()) {
             continue;
         }
-        int low = std::numeric_limits<int>::max();
-        int high = std::numeric_limits<int>::min();
+        double least = std::numeric_limits<double>::infinity();
+        double most = 0;
         bool infinite = false;
         for (std::size_t k = 0; k < w.values.size(); ++k) {
             double& v = w.values[k];
@@ -81,18 +81,19 @@ void GroupRun::makeUnitWeights(std::size_t u) {
             } else if (std::isinf(v)) {
                 infinite = true;
             } else if (v > 0) {
-                const int e = std::ilogb(v);
-                low = std::min(low, e);
-                high = std::max(high, e);
+                least = std::min(least, v);
+                most = std::max(most, v);
             }
         }
+        const int low = most > 0 ? std::ilogb(least) : 0;
+        const int high = most > 0 ? std::ilogb(most) : 0;
         // Products of scaled numbers stay within float32 for weights over 120 octaves.
-        if (infinite || (high >= low && high - low > 120)) {
+        if (infinite || high - low > 120) {
             m_exact[u][m] = true;
             m_exactWeights[u][m] = std::move(w.values);
             continue;
         }
-        const int shift = high >= low ? low + (high - low) / 2 : 0;
+        const int shift = low + (high - low) / 2;
         m_shifts[u][m] = shift;
         m_weights[u][m].resize(w.values.size());
         const double scale = std::ldexp(1.0, -shift);

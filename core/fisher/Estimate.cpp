@@ -4,9 +4,11 @@
 #include "base/Error.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace qkov::fisher {
 
@@ -34,11 +36,16 @@ double ridge(const engine::Regularization& r, double meanFisher) {
 namespace {
 
 /// The elements of rank r and r + 1 (0-based) of non-negative numbers: their bits sort as they do,
-/// so a histogram over the leading bits leaves a small bucket to sort.
-std::pair<double, double> twoRanks(std::span<const double> values, std::size_t r) {
+/// so a histogram over the leading bits leaves a small bucket to sort. It spans least … most, a few
+/// hundred buckets that stay in the nearest cache.
+std::pair<double, double> twoRanks(std::span<const double> values, std::size_t r, double least,
+                                   double most) {
     constexpr int shift = 48;
-    const auto key = [](double v) { return std::bit_cast<std::uint64_t>(v) >> shift; };
-    std::vector<std::uint32_t> counts(std::size_t(1) << (64 - shift));
+    const auto leading = [](double v) { return std::bit_cast<std::uint64_t>(v + 0.0) >> shift; };
+    const std::uint64_t base = leading(least);
+    const std::uint64_t last = leading(most) - base;
+    const auto key = [&](double v) { return std::min(leading(v) - base, last); };
+    std::vector<std::uint32_t> counts(static_cast<std::size_t>(last) + 1);
     for (const double v : values) {
         ++counts[key(v)];
     }
@@ -82,17 +89,34 @@ engine::CellHealth health(std::span<const double> fisher, double epsilon, double
     }
     const double limit = std::max(epsilon, lambda);
     engine::CellHealth h{fisher[0], 0, fisher[0], 0, lambda};
-    std::size_t below = 0;
-    for (const double f : fisher) {
-        h.min = std::min(h.min, f);
-        h.max = std::max(h.max, f);
-        below += f < limit ? 1 : 0;
-    }
+    // Lanes of their own: one chain of comparisons would take as long as the scoring.
+    constexpr std::size_t lanes = 8;
+    std::array<double, lanes> least{}, most{};
+    std::array<std::uint64_t, lanes> under{};
+    least.fill(fisher[0]);
+    most.fill(fisher[0]);
     const std::size_t n = fisher.size();
+    std::size_t k = 0;
+    for (; k + lanes <= n; k += lanes) {
+        for (std::size_t l = 0; l < lanes; ++l) {
+            const double f = fisher[k + l];
+            least[l] = f < least[l] ? f : least[l];
+            most[l] = f > most[l] ? f : most[l];
+            under[l] += f < limit ? 1 : 0;
+        }
+    }
+    for (; k < n; ++k) {
+        least[0] = std::min(least[0], fisher[k]);
+        most[0] = std::max(most[0], fisher[k]);
+        under[0] += fisher[k] < limit ? 1 : 0;
+    }
+    h.min = *std::min_element(least.begin(), least.end());
+    h.max = *std::max_element(most.begin(), most.end());
+    const std::uint64_t below = std::accumulate(under.begin(), under.end(), std::uint64_t(0));
     if (h.min == h.max) {
         h.median = h.min;
     } else {
-        const auto [low, high] = twoRanks(fisher, (n - 1) / 2);
+        const auto [low, high] = twoRanks(fisher, (n - 1) / 2, h.min, h.max);
         h.median = n % 2 == 1 ? low : low + (high - low) / 2;
     }
     h.shareBelow = static_cast<double>(below) / static_cast<double>(n);

@@ -130,7 +130,9 @@ void TestCollectRun::killedAndResumed() {
     };
     // A continued run reports its progress less often than a whole one.
     std::mt19937 random(20);
-    constexpr int kills = 10;
+    // QKOV_KILLS=20 for a longer run.
+    const int kills =
+        qEnvironmentVariableIsSet("QKOV_KILLS") ? qEnvironmentVariableIntValue("QKOV_KILLS") : 10;
     int killed = 0;
     for (int attempt = 0; killed < kills && attempt < 3 * kills; ++attempt) {
         if (collectInChild(1 + int(random() % unsigned(reports)))) {
