@@ -12,6 +12,7 @@
 #include "pages/dialogs/DialogSize.h"
 #include "pages/dialogs/OutputFile.h"
 #include "pages/dialogs/PathField.h"
+#include "widgets/FormScroll.h"
 #include "widgets/StatusLine.h"
 #include "widgets/Theme.h"
 
@@ -91,14 +92,22 @@ CollectDialog::CollectDialog(const QString& model, QWidget* parent)
                              this);
     intro->setWordWrap(true);
     setMuted(intro);
-    column->addWidget(intro);
-    buildTasks(column);
+    // On a low screen all this scrolls; what it takes and the buttons stay.
+    auto* box = new QWidget(this);
+    auto* form = new QVBoxLayout(box);
+    form->setContentsMargins(0, 0, 4, 0);
+    form->setSpacing(10);
+    form->addWidget(intro);
+    buildTasks(form);
     buildFiles();
-    column->addWidget(m_options);
+    form->addWidget(m_options);
+    form->addStretch(1);
+    auto* scroll = new FormScroll(this);
+    scroll->setWidget(box);
+    column->addWidget(scroll, 1);
     m_estimate->setObjectName(QStringLiteral("collectEstimate"));
     m_estimate->reserveLines(2);
     column->addWidget(m_estimate);
-    column->addStretch(1);
     auto* buttons = new QDialogButtonBox(QDialogButtonBox::Cancel, this);
     nameWidget(m_run, "collectRun", tr("Collect"));
     m_run->setProperty("primary", true);

@@ -4,6 +4,7 @@
 #include "base/Error.h"
 #include "base/Numbers.h"
 #include "document/Words.h"
+#include "widgets/FormScroll.h"
 #include "widgets/Theme.h"
 
 #include <QCheckBox>
@@ -14,7 +15,6 @@
 #include <QLineEdit>
 #include <QPushButton>
 #include <QScreen>
-#include <QScrollArea>
 #include <QSpinBox>
 #include <QVBoxLayout>
 
@@ -162,12 +162,8 @@ OptionsDialog::OptionsDialog(const engine::ScoreRequest& request, QWidget* paren
     auto* box = new QWidget(this);
     form->setContentsMargins(0, 0, 4, 0);
     box->setLayout(form);
-    auto* scroll = new QScrollArea(this);
-    scroll->setFrameShape(QFrame::NoFrame);
-    scroll->setWidgetResizable(true);
-    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    auto* scroll = new FormScroll(this);
     scroll->setWidget(box);
-    scroll->setFocusPolicy(Qt::NoFocus);
     column->addWidget(scroll, 1);
     m_problem->setWordWrap(true);
     m_problem->setObjectName(QStringLiteral("optionsProblem"));

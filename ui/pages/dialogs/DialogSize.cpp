@@ -2,7 +2,9 @@
 #include "pages/dialogs/DialogSize.h"
 
 #include <QLayout>
+#include <QScreen>
 #include <QWidget>
+#include <algorithm>
 
 namespace qkov::ui {
 
@@ -14,8 +16,10 @@ void growToContents(QWidget* window) {
     QLayout* layout = window->layout();
     layout->invalidate();
     layout->activate();
-    const int wanted = layout->hasHeightForWidth() ? layout->totalHeightForWidth(window->width())
-                                                   : layout->totalSizeHint().height();
+    int wanted = layout->hasHeightForWidth() ? layout->totalHeightForWidth(window->width())
+                                             : layout->totalSizeHint().height();
+    // Forms that scroll take what the screen has.
+    wanted = std::min(wanted, window->screen()->availableGeometry().height() - 60);
     if (wanted > window->height()) {
         window->resize(window->width(), wanted);
     }
