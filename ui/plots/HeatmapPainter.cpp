@@ -402,8 +402,10 @@ void paintLabels(QPainter& painter, const HeatmapData& data, const HeatmapLayout
     }
     if (options.axisTitles) {
         painter.setPen(palette.text);
-        if (!data.rowTitle.isEmpty()) {
-            drawUpright(painter, l.rowTitle, Qt::AlignCenter, data.rowTitle);
+        // On a map too low for its title, the title reaches a little past the rows, or is left out.
+        if (!data.rowTitle.isEmpty() &&
+            metrics.horizontalAdvance(data.rowTitle) <= 1.4 * l.rowTitle.height()) {
+            drawUpright(painter, l.rowTitle, Qt::AlignCenter | Qt::TextDontClip, data.rowTitle);
         }
         if (!data.columnTitle.isEmpty()) {
             painter.drawText(l.columnTitle, Qt::AlignHCenter | Qt::AlignTop, data.columnTitle);
