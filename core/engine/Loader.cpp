@@ -33,6 +33,11 @@ BufferPool::Buffer BufferPool::take(std::size_t bytes) {
     return buffer;
 }
 
+std::int64_t BufferPool::bytes() {
+    const std::lock_guard lock(m_mutex);
+    return static_cast<std::int64_t>(m_bytes);
+}
+
 void BufferPool::give(Buffer buffer) {
     if (buffer.data) {
         const std::lock_guard lock(m_mutex);
@@ -206,13 +211,22 @@ bool Loader::findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry&
         out.inPlace = {}; // small pieces: more would be mapped than is used, and than is planned
         return false;
     }
-    if (m_inPlace + bytes > m_inPlaceLimit) {
-        m_context.source->releaseInPlace();
-        m_inPlace = m_inUse; // what lives is touched again
-    }
+    makeRoom(bytes);
     m_inPlace += bytes;
     m_inUse += bytes;
     return true;
+}
+
+void Loader::makeRoom(std::int64_t bytes) {
+    if (m_inPlace > m_inUse && m_inPlace + m_pool.bytes() + bytes > m_inPlaceLimit) {
+        m_context.source->releaseInPlace();
+        m_inPlace = m_inUse; // what lives is touched again
+    }
+}
+
+BufferPool::Buffer Loader::buffer(std::int64_t bytes) {
+    makeRoom(bytes);
+    return m_pool.take(static_cast<std::size_t>(bytes));
 }
 
 void Loader::readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
@@ -249,8 +263,8 @@ void Loader::readFactors(const dump::TaskInfo& task, const dump::ParameterEntry&
                                     static_cast<std::int64_t>(dtypeSize(out.factorTypes[0]));
     const std::int64_t outputBytes = (entry.inOut ? region.columns : region.rows) *
                                      static_cast<std::int64_t>(dtypeSize(out.factorTypes[1]));
-    out.buffer = m_pool.take(static_cast<std::size_t>(out.offsets.back() * inputBytes));
-    out.gradOutput = m_pool.take(static_cast<std::size_t>(out.offsets.back() * outputBytes));
+    out.buffer = buffer(out.offsets.back() * inputBytes);
+    out.gradOutput = buffer(out.offsets.back() * outputBytes);
     constexpr std::int64_t atOnce = std::int64_t(16) << 20;
     std::size_t s = 0;
     while (s < out.samples.size()) {
@@ -273,7 +287,7 @@ void Loader::readDense(const dump::TaskInfo& task, const dump::ParameterEntry& e
     const auto width = static_cast<std::int64_t>(dtypeSize(out.dtype));
     const std::int64_t sampleBytes = region.count() * width;
     const auto count = static_cast<std::int64_t>(out.samples.size());
-    out.buffer = m_pool.take(static_cast<std::size_t>(sampleBytes * count));
+    out.buffer = buffer(sampleBytes * count);
     // A few samples per call: a cancellation need not wait for the whole tile.
     constexpr std::int64_t atOnce = std::int64_t(16) << 20;
     const std::int64_t step = std::max<std::int64_t>(1, atOnce / sampleBytes);

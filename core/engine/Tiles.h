@@ -65,6 +65,7 @@ class BufferPool {
     explicit BufferPool(std::size_t limit)
         : m_limit(limit) {}
     Buffer take(std::size_t bytes);
+    std::int64_t bytes(); ///< of all buffers, in use or kept
     void give(Buffer buffer);
 
   private:
@@ -127,6 +128,9 @@ class Loader {
                    const dump::Region& region, LoadedNumbers& out);
     void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
                      const dump::Region& region, LoadedNumbers& out);
+    /// Gives back pages used in place if they, the buffers and `bytes` more are too much.
+    void makeRoom(std::int64_t bytes);
+    BufferPool::Buffer buffer(std::int64_t bytes);
 
     const Context& m_context;
     const std::vector<Bundle>& m_bundles;
@@ -137,7 +141,7 @@ class Loader {
     std::size_t m_nextBundle = 0;
     TileSpec m_nextSpec;
     double m_seconds = 0;                 ///< spent waiting for numbers
-    std::int64_t m_inPlaceLimit;          ///< 0: everything is read
+    std::int64_t m_inPlaceLimit;          ///< of pages and buffers together; 0: everything is read
     std::int64_t m_inPlace = 0;           ///< bytes used since the last release
     std::atomic<std::int64_t> m_inUse{0}; ///< of these, by tiles that still live
 };

@@ -100,8 +100,6 @@ void TestCliStop::runAndResume() {
                           QStringLiteral("code"),
                           QStringLiteral("--blocks"),
                           QStringLiteral("Q"),
-                          QStringLiteral("--max-samples"),
-                          QStringLiteral("16"),
                           QStringLiteral("--compute-dtype"),
                           QStringLiteral("f64"),
                           QStringLiteral("--device"),
