@@ -14,6 +14,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -22,8 +23,10 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
-#include <sys/uio.h>
+#include <sys/mman.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace qkov;
@@ -161,42 +164,51 @@ double readRate(const std::filesystem::path& file) {
     return bytes / seconds;
 }
 
-/// Takes the file out of the page cache.
+/// Pages of the file that are in memory, as a fraction; 1 where that can't be told.
+double cachedShare(const std::filesystem::path& file) {
+    const auto bytes = static_cast<std::size_t>(std::filesystem::file_size(file));
+    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    ::close(fd);
+    if (memory == MAP_FAILED) {
+        return 1;
+    }
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    std::vector<unsigned char> state((bytes + page - 1) / page);
+    const bool told = ::mincore(memory, bytes, state.data()) == 0;
+    ::munmap(memory, bytes);
+    const auto here =
+        std::count_if(state.begin(), state.end(), [](unsigned char s) { return (s & 1) != 0; });
+    return told ? double(here) / double(state.size()) : 1;
+}
+
+/// Takes the file out of the page cache; false if more than a thousandth of it stays.
 bool evict(const std::filesystem::path& file) {
     const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     const bool done = ::fsync(fd) == 0 && ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0;
-    char byte = 0;
-    const iovec one{&byte, 1};
-    // Where it can't be told, the first page stands for all.
-    const bool gone = ::preadv2(fd, &one, 1, 0, RWF_NOWAIT) < 0;
     ::close(fd);
-    return done && gone;
+    return done && cachedShare(file) < 1e-3;
 }
 
-/// Bytes per second of sequential reads that are no one's memory yet: through the cache with
-/// read-ahead, or past it, whichever is faster.
-double diskRate(const std::filesystem::path& file) {
+/// Bytes per second of one sequential read of a file that is on the disk alone.
+double diskRate(const std::filesystem::path& file, int flags) {
     constexpr std::size_t atOnce = std::size_t(8) << 20;
     const std::unique_ptr<char, void (*)(void*)> buffer(
         static_cast<char*>(std::aligned_alloc(4096, atOnce)), std::free);
-    double best = 0;
-    for (const int flags : {0, O_DIRECT}) {
-        evict(file);
-        const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | flags);
-        if (fd < 0) {
-            continue;
-        }
-        ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        double bytes = 0;
-        const double seconds = timeOf([&] {
-            for (ssize_t got = 0; (got = ::read(fd, buffer.get(), atOnce)) > 0;) {
-                bytes += double(got);
-            }
-        });
-        ::close(fd);
-        best = std::max(best, bytes / seconds);
+    std::memset(buffer.get(), 0, atOnce); // its pages are no part of the reading
+    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | flags);
+    if (fd < 0) {
+        return 0;
     }
-    return best;
+    ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    double bytes = 0;
+    const double seconds = timeOf([&] {
+        for (ssize_t got = 0; (got = ::read(fd, buffer.get(), atOnce)) > 0;) {
+            bytes += double(got);
+        }
+    });
+    ::close(fd);
+    return bytes / seconds;
 }
 
 double peakResident() {
@@ -273,47 +285,109 @@ void wholeComputation(const std::filesystem::path& folder, double peak) {
     std::filesystem::remove(file);
 }
 
-/// Fewer samples: less arithmetic per byte, so that the disk is the limit.
+/// Few samples: little arithmetic per byte, so that the disk is the limit.
 void fromDisk(const std::filesystem::path& folder) {
-    const bench::DumpSize size{2, 12, 64, 50};
+    const bench::DumpSize size{8, 12, 64, 12};
     const std::filesystem::path file = folder / "bench_engine_disk.h5";
-    std::printf("\nA dump that is on the disk alone (%s), 96 slices, 50 + 50 samples\n",
+    std::printf("\nA dump that is on the disk alone (%s), 384 slices, 12 + 12 samples\n",
                 formatBytes(double(bench::bytes(size))).c_str());
     bench::writeDump(file, size);
-    if (!evict(file)) {
-        std::printf("this file can't be taken out of the page cache here\n");
-        std::filesystem::remove(file);
-        return;
-    }
     const auto fileBytes = double(std::filesystem::file_size(file));
     engine::ScoreRequest q;
     q.taskA = "a";
     q.taskB = "b";
     q.device = "cpu";
     q.mode = engine::Mode::structural;
-    double raw = 0;
-    double ours = 0;
-    // In turn, so that a disk that others use too is the same for both.
-    for (int round = 0; round < 3; ++round) {
-        raw = std::max(raw, diskRate(file));
-        evict(file);
+    double opening = 1e300;
+    const auto whole = [&] {
         Job job;
-        const double seconds = timeOf([&] {
-            const dump::DumpReader reader(file);
-            engine::compute(*engine::makeDumpSource(reader), q, job);
+        return timeOf([&] {
+            std::optional<dump::DumpReader> reader;
+            opening = std::min(opening, timeOf([&] { reader.emplace(file); }));
+            engine::compute(*engine::makeDumpSource(*reader), q, job);
         });
-        ours = std::max(ours, fileBytes / seconds);
+    };
+    // Shuffled, many times, with a rest before each: shared disks have bursts that would favour
+    // whichever measurement always comes at the same place.
+    constexpr std::size_t rounds = 9;
+    std::vector<double> plain, direct, ours;
+    std::mt19937 engine(11);
+    std::array<int, 3> order{0, 1, 2};
+    for (std::size_t round = 0; round < rounds; ++round) {
+        std::shuffle(order.begin(), order.end(), engine);
+        for (const int what : order) {
+            if (!evict(file)) {
+                std::printf("this file can't be taken out of the page cache here\n");
+                std::filesystem::remove(file);
+                return;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(500));
+            if (what == 0) {
+                plain.push_back(diskRate(file, 0));
+            } else if (what == 1) {
+                direct.push_back(diskRate(file, O_DIRECT));
+            } else {
+                ours.push_back(fileBytes / whole());
+            }
+        }
     }
-    line("disk_read_gb_s", "raw sequential read", raw / 1e9, "GB/s");
-    line("disk_compute_gb_s", "compute, opening included", ours / 1e9, "GB/s");
-    line("disk_over_raw", "  ratio to raw", ours / raw, "");
-    const double cached = bestOf(2, [&] {
-        Job job;
-        const dump::DumpReader reader(file);
-        engine::compute(*engine::makeDumpSource(reader), q, job);
-    });
-    line("disk_cached_gb_s", "the same from the page cache", fileBytes / cached / 1e9, "GB/s");
+    const auto told = [&](const char* key, const char* what, std::vector<double> v) {
+        std::sort(v.begin(), v.end());
+        line(key, what, v[rounds / 2] / 1e9, "GB/s");
+        line((std::string(key) + "_lowest").c_str(), "  lowest", v.front() / 1e9, "GB/s");
+        line((std::string(key) + "_highest").c_str(), "  highest", v.back() / 1e9, "GB/s");
+        return v[rounds / 2];
+    };
+    const double cached = told("disk_plain_gb_s", "raw sequential read, plain, median of 9", plain);
+    const double past =
+        told("disk_direct_gb_s", "raw sequential read, O_DIRECT, median of 9", direct);
+    const double mine = told("disk_compute_gb_s", "compute, opening included, median of 9", ours);
+    line("disk_over_raw", "  ratio of the medians, to the faster read",
+         mine / std::max(cached, past), "");
+    line("disk_cached_gb_s", "the same from the page cache", fileBytes / bestOf(2, whole) / 1e9,
+         "GB/s");
+    line("open_ms", "opening alone, best", opening * 1e3, "ms");
     std::filesystem::remove(file);
+}
+
+void inMemory(engine::Backend& backend, double peak) {
+    std::printf("\nIn memory: 100 x 100 pairs, slices of %lld parameters, float16\n",
+                static_cast<long long>(perSlice));
+    {
+        Resident work(8, 100);
+        const double ours = work.ours(backend, 1, 4);
+        const double aten = work.aten(2);
+        line("ours_gflops", "ours", work.flops(1) / ours / 1e9, "GFLOP/s");
+        line("ours_over_peak", "  ratio to sgemm peak", work.flops(1) / ours / peak, "");
+        line("aten_gflops", "ATen chain", work.flops(1) / aten / 1e9, "GFLOP/s");
+        line("ours_over_aten", "  ours is faster by", aten / ours, "x");
+        for (const int modes : {2, 3}) {
+            const double t = work.ours(backend, modes, 3);
+            line(modes == 2 ? "two_sets_over_one" : "three_sets_over_one",
+                 modes == 2 ? "two sets of weights, ratio to one"
+                            : "three sets of weights, ratio to one",
+                 t / ours, "");
+        }
+    }
+    std::printf("\nGrowth\n");
+    for (const std::int64_t n : {25, 50, 100, 200}) {
+        Resident work(2, n);
+        const double t = work.ours(backend, 1, 3);
+        char what[64];
+        std::snprintf(what, sizeof what, "%lld x %lld pairs", static_cast<long long>(n),
+                      static_cast<long long>(n));
+        line(("pairs_" + std::to_string(n) + "_gflops").c_str(), what, work.flops(1) / t / 1e9,
+             "GFLOP/s");
+    }
+    for (const std::int64_t slices : {1, 4}) {
+        Resident work(slices, 100);
+        const double t = work.ours(backend, 1, 3);
+        char what[64];
+        std::snprintf(what, sizeof what, "%lld parameters",
+                      static_cast<long long>(slices * perSlice));
+        line(("parameters_" + std::to_string(slices * perSlice) + "_ms").c_str(), what, t * 1e3,
+             "ms");
+    }
 }
 
 } // namespace
@@ -327,6 +401,7 @@ int main(int argc, char** argv) {
     std::string json;
     std::filesystem::path folder = std::filesystem::temp_directory_path();
     bool quick = false;
+    bool diskOnly = false;
     for (int i = 1; i < argc; ++i) {
         if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) {
             json = argv[++i];
@@ -334,8 +409,11 @@ int main(int argc, char** argv) {
             folder = argv[++i];
         } else if (std::strcmp(argv[i], "--quick") == 0) {
             quick = true;
+        } else if (std::strcmp(argv[i], "--disk") == 0) {
+            diskOnly = true;
         } else {
-            std::fprintf(stderr, "bench_engine [--json FILE|-] [--folder DIR] [--quick]\n");
+            std::fprintf(stderr,
+                         "bench_engine [--json FILE|-] [--folder DIR] [--quick | --disk]\n");
             return 2;
         }
     }
@@ -345,49 +423,16 @@ int main(int argc, char** argv) {
     std::printf("%s\n\n", backend->description().c_str());
     results["device"] = backend->description();
 
-    const double peak = sgemmRate();
-    line("sgemm_gflops", "sgemm 2048^3, float32, all cores", peak / 1e9, "GFLOP/s");
-
-    std::printf("\nIn memory: 100 x 100 pairs, slices of %lld parameters, float16\n",
-                static_cast<long long>(perSlice));
-    {
-        Resident work(8, 100);
-        const double ours = work.ours(*backend, 1, 4);
-        const double aten = work.aten(2);
-        line("ours_gflops", "ours", work.flops(1) / ours / 1e9, "GFLOP/s");
-        line("ours_over_peak", "  ratio to sgemm peak", work.flops(1) / ours / peak, "");
-        line("aten_gflops", "ATen chain", work.flops(1) / aten / 1e9, "GFLOP/s");
-        line("ours_over_aten", "  ours is faster by", aten / ours, "x");
-        for (const int modes : {2, 3}) {
-            const double t = work.ours(*backend, modes, 3);
-            line(modes == 2 ? "two_sets_over_one" : "three_sets_over_one",
-                 modes == 2 ? "two sets of weights, ratio to one"
-                            : "three sets of weights, ratio to one",
-                 t / ours, "");
-        }
-    }
-    std::printf("\nGrowth\n");
-    for (const std::int64_t n : {25, 50, 100, 200}) {
-        Resident work(2, n);
-        const double t = work.ours(*backend, 1, 3);
-        char what[64];
-        std::snprintf(what, sizeof what, "%lld x %lld pairs", static_cast<long long>(n),
-                      static_cast<long long>(n));
-        line(("pairs_" + std::to_string(n) + "_gflops").c_str(), what, work.flops(1) / t / 1e9,
-             "GFLOP/s");
-    }
-    for (const std::int64_t slices : {1, 4}) {
-        Resident work(slices, 100);
-        const double t = work.ours(*backend, 1, 3);
-        char what[64];
-        std::snprintf(what, sizeof what, "%lld parameters",
-                      static_cast<long long>(slices * perSlice));
-        line(("parameters_" + std::to_string(slices * perSlice) + "_ms").c_str(), what, t * 1e3,
-             "ms");
-    }
-    if (!quick) {
-        wholeComputation(folder, peak);
+    if (diskOnly) {
         fromDisk(folder);
+    } else {
+        const double peak = sgemmRate();
+        line("sgemm_gflops", "sgemm 2048^3, float32, all cores", peak / 1e9, "GFLOP/s");
+        inMemory(*backend, peak);
+        if (!quick) {
+            wholeComputation(folder, peak);
+            fromDisk(folder);
+        }
     }
     if (json == "-") {
         std::printf("%s\n", results.dump(2).c_str());
