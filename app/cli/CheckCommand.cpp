@@ -19,7 +19,7 @@ struct Options {
 void check(const Session& session, const Options& o) {
     (void)o.score.request(session);
     session.checkOutputs({}, {o.dump});
-    const dump::DumpReader reader = o.score.open(o.dump);
+    const dump::DumpReader reader = o.score.open(session, o.dump);
     Job job = session.job();
     const std::vector<engine::Check> checks =
         engine::runChecks(reader, o.score.request(session, reader.info()), job);

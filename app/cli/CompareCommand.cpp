@@ -39,7 +39,7 @@ std::string describe(const engine::Comparison& c) {
 void compare(const Session& session, const Options& o) {
     (void)o.score.request(session);
     session.checkOutputs({}, {o.dump});
-    const dump::DumpReader reader = o.score.open(o.dump);
+    const dump::DumpReader reader = o.score.open(session, o.dump);
     Job job = session.job();
     const engine::Comparison comparison =
         engine::compareModes(reader, o.score.request(session, reader.info()), o.top, job);

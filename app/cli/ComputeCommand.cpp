@@ -48,17 +48,19 @@ void compute(const Session& session, const Options& o) {
         outputs.emplace_back(o.out);
     }
     session.checkOutputs(outputs, {o.dump});
-    const dump::DumpReader reader = o.score.open(o.dump);
+    const dump::DumpReader reader = o.score.open(session, o.dump);
     const engine::ScoreRequest request = o.score.request(session, reader.info());
     if (o.explain) {
         return explain(session, reader, request);
     }
     Job job = session.job();
     const auto scores = engine::compute(reader, request, job);
+    job.finish();
     std::shared_ptr<const engine::Scores> pooled;
     if (o.pooled) {
         Job pooling = session.job();
         pooled = engine::computePooled(*engine::makeDumpSource(reader), request, pooling);
+        pooling.finish();
     }
     session.clearProgress();
     if (!o.out.empty()) {

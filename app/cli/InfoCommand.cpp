@@ -76,8 +76,9 @@ void infoOfModel(const Session& session, const Options& o) {
 }
 
 void infoOfDump(const Session& session, const Options& o) {
-    const dump::DumpReader reader(o.file, o.layout.empty() ? std::string()
-                                                           : model::readLayoutFile(o.layout));
+    const Job opening = session.job();
+    const dump::DumpReader reader(
+        o.file, o.layout.empty() ? std::string() : model::readLayoutFile(o.layout), &opening);
     const dump::DumpInfo& info = reader.info();
     const auto missing = missingOfDump(info, reader.layout());
     session.print(describeModel(info.model));

@@ -83,7 +83,7 @@ std::string describe(const engine::PairResult& pair, const Options& o) {
 void pair(const Session& session, const Options& o) {
     (void)o.score.request(session);
     session.checkOutputs({}, {o.dump});
-    const dump::DumpReader reader = o.score.open(o.dump);
+    const dump::DumpReader reader = o.score.open(session, o.dump);
     Job job = session.job();
     const engine::PairResult result =
         engine::scorePair(reader, o.score.request(session, reader.info()), o.sampleI, o.sampleJ,

@@ -59,6 +59,7 @@ void run(const Session& session, const Options& o) {
     request = o.score.request(session, source->info());
     const auto scoring = std::chrono::steady_clock::now();
     const auto scores = engine::compute(*source, request, job);
+    job.finish();
     const auto scored = std::chrono::steady_clock::now();
     session.clearProgress();
     if (!o.out.empty()) {

@@ -123,9 +123,10 @@ void ScoreOptions::addDump(CLI::App* command, std::string& dump) {
         ->type_name("FILE");
 }
 
-dump::DumpReader ScoreOptions::open(const std::string& dump) const {
-    return dump::DumpReader(dump,
-                            m_layout.empty() ? std::string() : model::readLayoutFile(m_layout));
+dump::DumpReader ScoreOptions::open(const Session& session, const std::string& dump) const {
+    const Job opening = session.job();
+    return dump::DumpReader(
+        dump, m_layout.empty() ? std::string() : model::readLayoutFile(m_layout), &opening);
 }
 
 void ScoreOptions::addUnusedTop(CLI::App* command) {

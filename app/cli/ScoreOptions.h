@@ -14,8 +14,8 @@ class ScoreOptions {
     void add(CLI::App* command);
     /// The dump that is scored, and --layout for one of an unknown architecture.
     void addDump(CLI::App* command, std::string& dump);
-    /// @throws InputError
-    dump::DumpReader open(const std::string& dump) const;
+    /// @throws InputError, Cancelled
+    dump::DumpReader open(const Session& session, const std::string& dump) const;
     /// --top where nothing is listed: all commands that score take the same options.
     static void addUnusedTop(CLI::App* command);
 

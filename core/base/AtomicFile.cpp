@@ -57,6 +57,32 @@ AtomicFile::~AtomicFile() {
     }
 }
 
+void AtomicFile::flush(const std::function<void()>& between) const {
+    between();
+#ifdef __linux__
+    constexpr off_t piece = off_t(16) << 20; // well within 200 ms on a slow disk
+    const int fd = ::open(m_temporary.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat info {};
+    if (fd < 0 || ::fstat(fd, &info) != 0) {
+        info.st_size = 0;
+    }
+    try {
+        for (off_t at = 0; at < info.st_size; at += piece) {
+            between();
+            ::sync_file_range(fd, at, piece,
+                              SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                  SYNC_FILE_RANGE_WAIT_AFTER);
+        }
+    } catch (...) {
+        ::close(fd);
+        throw;
+    }
+    if (fd >= 0) {
+        ::close(fd);
+    }
+#endif
+}
+
 void AtomicFile::commit() {
     const int fd = ::open(m_temporary.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string_view>
 
 namespace qkov {
@@ -21,6 +22,9 @@ class AtomicFile {
     /// Where to write. Exists and is empty; the caller opens, writes and closes it.
     const std::filesystem::path& temporary() const { return m_temporary; }
     const std::filesystem::path& target() const { return m_target; }
+    /// Brings what was written to the disk piece by piece, with `between` called before each: it
+    /// may throw. commit() then has little left to wait for. Errors are left to commit().
+    void flush(const std::function<void()>& between) const;
     /// Sync and rename. @throws InputError (e.g. disk full)
     void commit();
 

@@ -37,13 +37,20 @@ struct DumpReader::Impl {
     /// Set: what is wrong with single parameters, tasks or Fisher sets is added here and the rest
     /// still opened; null: the first problem is thrown.
     std::vector<std::string>* problems = nullptr;
+    const Job* job = nullptr; ///< that opening belongs to
 
     /// Reads and checks the whole structure, first in a process that may crash (probe()).
     void open(const std::string& layoutJson);
     void openHere(const std::string& layoutJson);
+    void checkCancelled() const {
+        if (job) {
+            job->checkCancelled();
+        }
+    }
     /// Runs body; its InputError is thrown on, or noted under `problems`. True if it went well.
     template <class Body>
     bool attempt(Body&& body) const {
+        checkCancelled();
         try {
             body();
             return true;

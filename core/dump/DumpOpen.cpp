@@ -201,13 +201,16 @@ std::map<std::string, h5::Dims> listDump(const std::filesystem::path& file,
 }
 
 void DumpReader::Impl::open(const std::string& layoutJson) {
-    probe(file, [&] {
-        std::vector<std::string> lost;
-        DumpReader::Impl trial;
-        trial.file = file;
-        trial.problems = problems ? &lost : nullptr;
-        trial.attempt([&] { trial.openHere(layoutJson); });
-    });
+    probe(
+        file,
+        [&] {
+            std::vector<std::string> lost;
+            DumpReader::Impl trial;
+            trial.file = file;
+            trial.problems = problems ? &lost : nullptr;
+            trial.attempt([&] { trial.openHere(layoutJson); });
+        },
+        job);
     openHere(layoutJson);
 }
 
@@ -271,6 +274,7 @@ void DumpReader::Impl::openHere(const std::string& layoutJson) {
                         "check the model's architecture, or give a layout file");
     }
     for (std::size_t i = 0; i < groups.size(); ++i) {
+        checkCancelled();
         openTask(*this, groups[i], info.tasks[i]);
     }
     std::error_code ignored;

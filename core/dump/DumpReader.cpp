@@ -186,10 +186,13 @@ const FisherSource& DumpReader::Impl::fisher(const TaskInfo& task, const FisherS
                      parameter);
 }
 
-DumpReader::DumpReader(const std::filesystem::path& file, const std::string& layoutJson)
+DumpReader::DumpReader(const std::filesystem::path& file, const std::string& layoutJson,
+                       const Job* job)
     : m_impl(std::make_unique<Impl>()) {
     m_impl->file = file;
+    m_impl->job = job;
     m_impl->open(layoutJson);
+    m_impl->job = nullptr;
 }
 
 DumpReader::~DumpReader() = default;

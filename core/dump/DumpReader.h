@@ -2,6 +2,7 @@
 // Reads version 1 dumps tile by tile; never holds more than the caller's tile plus one sample.
 #pragma once
 
+#include "base/Job.h"
 #include "dump/DumpInfo.h"
 
 #include <filesystem>
@@ -53,7 +54,10 @@ class DumpReader {
     /// @throws InputError naming the path inside the file
     /// @param layoutJson a user's layout (model::readLayoutFile); empty: the dump's own, else the
     ///        registry's
-    explicit DumpReader(const std::filesystem::path& file, const std::string& layoutJson = {});
+    /// @param job asked while opening whether to go on; not kept
+    /// @throws Cancelled
+    explicit DumpReader(const std::filesystem::path& file, const std::string& layoutJson = {},
+                        const Job* job = nullptr);
     ~DumpReader();
     DumpReader(DumpReader&&) noexcept;
     DumpReader& operator=(DumpReader&&) noexcept;

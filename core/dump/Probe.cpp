@@ -19,6 +19,7 @@ namespace qkov::dump {
 namespace {
 
 constexpr int longestSeconds = 120;
+constexpr int lookMilliseconds = 20; // between looks at the job
 // HDF5 loops for ever over some damaged heaps. Sound structures take milliseconds.
 constexpr rlim_t cpuSeconds = 3;
 constexpr rlim_t bytesPerCpuSecond = rlim_t(16) << 20;
@@ -84,8 +85,10 @@ void send(int fd, const std::string& reply) {
     ::_exit(0);
 }
 
-/// Everything the child says until it closes the pipe; false if it takes too long.
-bool listen(int fd, std::string& reply) {
+enum class Heard { all, late, cancelled };
+
+/// Everything the child says until it closes the pipe.
+Heard listen(int fd, const Job* job, std::string& reply) {
     using Clock = std::chrono::steady_clock;
     const auto deadline = Clock::now() + std::chrono::seconds(longestSeconds);
     char buffer[4096];
@@ -93,12 +96,16 @@ bool listen(int fd, std::string& reply) {
         const auto left =
             std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
         if (left <= 0) {
-            return false;
+            return Heard::late;
+        }
+        if (job && job->token().cancelled()) {
+            return Heard::cancelled;
         }
         pollfd wait{fd, POLLIN, 0};
-        const int ready = ::poll(&wait, 1, static_cast<int>(left));
+        const auto patience = job ? std::min<decltype(left)>(left, lookMilliseconds) : left;
+        const int ready = ::poll(&wait, 1, static_cast<int>(patience));
         if (ready < 0 && errno != EINTR) {
-            return false;
+            return Heard::late;
         }
         if (ready <= 0) {
             continue;
@@ -108,7 +115,7 @@ bool listen(int fd, std::string& reply) {
             continue;
         }
         if (n <= 0) {
-            return true;
+            return Heard::all;
         }
         reply.append(buffer, static_cast<std::size_t>(n));
     }
@@ -116,7 +123,10 @@ bool listen(int fd, std::string& reply) {
 
 } // namespace
 
-void probe(const std::filesystem::path& file, const std::function<void()>& body) {
+void probe(const std::filesystem::path& file, const std::function<void()>& body, const Job* job) {
+    if (job) {
+        job->checkCancelled();
+    }
     // Nobody else is inside HDF5 while the process is copied.
     const h5::Lock lock;
     int ends[2];
@@ -142,12 +152,15 @@ void probe(const std::filesystem::path& file, const std::function<void()>& body)
     }
     ::close(ends[1]);
     std::string reply;
-    const bool finished = listen(ends[0], reply);
+    const Heard heard = listen(ends[0], job, reply);
     ::close(ends[0]);
-    if (!finished) {
+    if (heard != Heard::all) {
         ::kill(pid, SIGKILL);
     }
     while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    if (heard == Heard::cancelled) {
+        throw Cancelled();
     }
     if (!reply.empty() && reply[0] == good) {
         return;
@@ -162,8 +175,9 @@ void probe(const std::filesystem::path& file, const std::function<void()>& body)
         }
         throw InputError(parts[0], parts[1], parts[2], parts[3]);
     }
-    throw InputError(finished ? "is damaged: its structure can't be read"
-                              : "is damaged, or the disk too slow: its structure can't be read",
+    throw InputError(heard == Heard::all
+                         ? "is damaged: its structure can't be read"
+                         : "is damaged, or the disk too slow: its structure can't be read",
                      file, {}, "copy the file again, or write the dump again");
 }
 

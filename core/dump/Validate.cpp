@@ -155,6 +155,7 @@ std::vector<std::string> validateDump(const std::filesystem::path& file, Job& jo
     DumpReader::Impl dump;
     dump.file = file;
     dump.problems = &problems;
+    dump.job = &job;
     job.stage("Reading the structure", 0, 0.02);
     if (!dump.attempt([&] { dump.open({}); })) {
         return problems;

@@ -332,6 +332,7 @@ std::vector<Check> runChecks(const GradientSource& source, const ScoreRequest& r
     checks.push_back(fisherHealth(*scores));
     Job sizing = subJob(job, 0.7, 1);
     checks.push_back(dependenceOnA(setting, *scores, sizing));
+    job.finish();
     return checks;
 }
 

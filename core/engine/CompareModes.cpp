@@ -135,6 +135,7 @@ Comparison compareModes(const GradientSource& source, const ScoreRequest& reques
     c.scores = computeModes(source, request, modes, scoring);
     for (std::size_t a = 0; a < modes.size(); ++a) {
         for (std::size_t b = a + 1; b < modes.size(); ++b) {
+            job.checkCancelled();
             c.differences.push_back(difference(*c.scores[a], *c.scores[b], top));
         }
     }
@@ -152,6 +153,7 @@ Comparison compareModes(const GradientSource& source, const ScoreRequest& reques
             }
         }
     }
+    job.finish();
     return c;
 }
 

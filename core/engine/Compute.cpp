@@ -199,6 +199,7 @@ void Computation::finishUnits(RunContext& run, const Bundle& bundle,
     for (const std::size_t u : units) {
         const Unit& unit = bundle.units[u];
         for (std::size_t m = 0; m < m_context.modes.size() && !unit.columns.empty(); ++m) {
+            m_job.checkCancelled();
             std::string missing;
             std::vector<float> pairs = finishUnit(run, bundle, u, states[u], m, &missing);
             LayerScores& open = openLayer(m, unit.block);
@@ -309,6 +310,7 @@ computeOn(Backend& backend, const GradientSource& source, const ScoreRequest& re
     for (std::int64_t shrink = 1;; shrink *= 2) {
         try {
             computation.run(shrink);
+            job.advance(1); // the caller may have more to do: finish() is theirs
             return computation.results();
         } catch (const OutOfTileMemory&) {
             if (shrink >= 1024) {

@@ -136,6 +136,7 @@ ExactProducts exactProducts(const Context& c, const Bundle& bundle, const Unit& 
             for (const SideSamples& l : left) {
                 const auto& samplesL = c.tasks[static_cast<std::size_t>(l.task)].selected;
                 for (std::size_t i = 0; i < samplesL.size(); ++i) {
+                    job.checkCancelled();
                     const std::vector<double> x =
                         readOperand(c, bundle, unit, l.task, Side::left, samplesL[i]);
                     out.normsLeft[l.offset + i] = norm(x);

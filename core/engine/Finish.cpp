@@ -81,6 +81,7 @@ std::vector<float> finishUnit(const RunContext& run, const Bundle& bundle, std::
     constexpr double none = std::numeric_limits<double>::quiet_NaN();
     bool infinite = false;
     for (std::size_t i = 0; i < run.nLeft; ++i) {
+        run.job.checkCancelled();
         for (std::size_t j = 0; j < run.nRight; ++j) {
             double v = state.scores[m][i * run.nRight + j];
             if (c.profile()) {

@@ -18,6 +18,7 @@ void GroupRun::prepareFisher() {
     // Fresh pages take long to clear: side by side.
     if (m_context.profile() || m_context.needsStructural() || grouping) {
         parallelFor(m_group.units.size(), m_run.threads, [&](std::size_t i, int) {
+            m_run.job.checkCancelled();
             const std::size_t u = m_group.units[i];
             m_states[u].fisher.structural.assign(static_cast<std::size_t>(m_bundle.units[u].size),
                                                  0);

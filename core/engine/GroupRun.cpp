@@ -226,6 +226,7 @@ void GroupRun::run(const std::function<void()>& readAhead) {
     const std::size_t modes = m_context.modes.size();
     prepareFisher();
     for (const std::size_t u : m_group.units) {
+        m_run.job.checkCancelled(); // fresh pages of large sums take long to clear
         UnitState& state = m_states[u];
         const bool scored = !m_bundle.units[u].columns.empty();
         state.scores.assign(modes, std::vector<double>(scored ? m_run.nLeft * m_run.nRight : 0));

@@ -206,6 +206,7 @@ void GroupRun::score(const ActiveTile& tile) {
     }
     m_run.backend.score(calls, m_run.job);
     for (const auto& work : works) {
+        m_run.job.checkCancelled();
         UnitState& state = m_states[work->unit];
         const std::size_t nA = work->scaleA.size();
         const std::size_t nB = work->scaleB.size();

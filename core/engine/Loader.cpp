@@ -295,11 +295,19 @@ void Loader::readDense(const dump::TaskInfo& task, const dump::ParameterEntry& e
         m_job.checkCancelled();
         const std::int64_t n = std::min(step, count - s);
         std::byte* target = out.buffer.data.get() + s * sampleBytes;
-        m_context.source->read(
-            task, entry, quantity,
-            std::span(out.samples)
-                .subspan(static_cast<std::size_t>(s), static_cast<std::size_t>(n)),
-            region, out.dtype, target);
+        const auto some = std::span(out.samples)
+                              .subspan(static_cast<std::size_t>(s), static_cast<std::size_t>(n));
+        // A sample that is larger still: a few of its rows per call.
+        const std::int64_t rows =
+            n > 1 ? region.rows
+                  : std::clamp<std::int64_t>(atOnce / (region.columns * width), 1, region.rows);
+        for (std::int64_t row = 0; row < region.rows; row += rows) {
+            m_job.checkCancelled();
+            const dump::Region piece{region.row + row, std::min(rows, region.rows - row),
+                                     region.column, region.columns};
+            m_context.source->read(task, entry, quantity, some, piece, out.dtype,
+                                   target + row * region.columns * width);
+        }
         if (quantity == Quantity::contributions &&
             anyNegative(target, out.dtype, n * region.count())) {
             // NaNs with a sign are told apart by the scan for them.

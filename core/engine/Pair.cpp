@@ -289,6 +289,7 @@ PairResult scorePair(const GradientSource& source, ScoreRequest request, const s
     result.notes = context.notes;
     result.notes.insert(result.notes.end(), context.missing.begin(), context.missing.end());
     result.notes.insert(result.notes.end(), notes.begin(), notes.end());
+    job.finish();
     return result;
 }
 

@@ -235,8 +235,9 @@ void writeResults(const std::filesystem::path& file, const Scores& scores, Job& 
     job.stage("Writing results", 0, 1);
     AtomicFile out(file);
     writeAllTo(out.temporary(), out.target(), scores, pooled, job);
-    job.checkCancelled();
+    out.flush([&job] { job.checkCancelled(); });
     out.commit();
+    job.finish();
 }
 
 } // namespace qkov::results

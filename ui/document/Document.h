@@ -147,7 +147,7 @@ class Document : public QObject {
     void storeNext();
     engine::ScoreRequest resolved(const engine::ScoreRequest& request) const;
     std::string cacheKey(const engine::ScoreRequest& request) const;
-    static void load(Loaded& loaded);
+    static void load(Loaded& loaded, const Job& job);
     void keepLayout(const QString& path, const QString& layoutJson);
     static std::optional<LayoutNeed> layoutNeedOf(const Loaded& loaded);
     void askForLayout(const LayoutNeed& need, std::exception_ptr error);

@@ -61,7 +61,7 @@ struct Document::Loaded {
     std::shared_ptr<const engine::Scores> scores;
 };
 
-void Document::load(Loaded& loaded) {
+void Document::load(Loaded& loaded, const Job& job) {
     const auto file = toPath(loaded.path);
     const std::string layout = loaded.layoutJson.toStdString();
     switch (dump::detectFileKind(file)) {
@@ -71,7 +71,7 @@ void Document::load(Loaded& loaded) {
         break;
     case dump::FileKind::dump:
         loaded.source = Source::dump;
-        loaded.dump = std::make_shared<dump::DumpReader>(file, layout);
+        loaded.dump = std::make_shared<dump::DumpReader>(file, layout, &job);
         break;
     case dump::FileKind::results:
         loaded.source = Source::results;
@@ -89,7 +89,7 @@ JobRunner::Work Document::loadWork(Document* document, const QString& path,
         loaded->path = path;
         loaded->layoutJson = layoutJson.isEmpty() ? layouts::textFor(path) : layoutJson;
         try {
-            load(*loaded);
+            load(*loaded, context.job());
         } catch (const InputError&) {
             auto need = layoutNeedOf(*loaded);
             if (!need) {
