@@ -23,6 +23,18 @@ inline constexpr double goldenTolerance = 1e-5; // float32 passes against float6
 inline constexpr double storedTolerance = 1e-6; // Fisher on disk is float32
 inline constexpr double halfTolerance = 2e-3;   // float16 factors
 
+/// All checkpoints with per-sample gradients by transformers, sorted.
+inline QStringList goldens() {
+    QStringList names;
+    for (const auto& entry : std::filesystem::directory_iterator(data)) {
+        if (exists(entry.path() / "expected.safetensors")) {
+            names << QString::fromStdString(entry.path().filename().string());
+        }
+    }
+    names.sort();
+    return names;
+}
+
 inline CollectRequest request(const std::string& model, const std::filesystem::path& out) {
     CollectRequest r;
     r.model = data / model;

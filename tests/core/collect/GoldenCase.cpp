@@ -185,6 +185,8 @@ Difference batchedAgainstSingle(const std::filesystem::path& folder) {
             compare(difference, denseGradients(x)[sample], denseGradients(y)[0],
                     x.linear->parameter);
             compare(difference, x.input[sample].slice(0, 0, length), y.input[0], "input");
+            compare(difference, x.gradOutput[sample].slice(0, 0, length), y.gradOutput[0],
+                    x.linear->parameter + " output");
             // Padding contributes exactly nothing.
             const at::Tensor behind = x.gradOutput[sample].slice(0, length);
             compare(difference, behind, at::zeros_like(behind), "padding");

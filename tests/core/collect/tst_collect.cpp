@@ -25,6 +25,7 @@ class TestCollect : public QObject {
     void behavioralFisherPoolsTypes();
     void demoHasAnInductionHead();
     void torchScriptModules();
+    void torchScriptSampleBySample();
     void badTorchScriptModules();
     void capturedScoresEqualTheDumps_data();
     void capturedScoresEqualTheDumps();
@@ -34,9 +35,9 @@ void TestCollect::dumpEqualsAutograd_data() {
     QTest::addColumn<QString>("model");
     QTest::addColumn<bool>("factored");
     QTest::addColumn<bool>("half");
-    for (const char* model : {"gpt2_plain", "gpt2_options", "falcon_grouped", "qwen2", "gptj"}) {
-        QTest::addRow("%s factored", model) << model << true << false;
-        QTest::addRow("%s dense", model) << model << false << false;
+    for (const QString& model : goldens()) {
+        QTest::addRow("%s factored", qPrintable(model)) << model << true << false;
+        QTest::addRow("%s dense", qPrintable(model)) << model << false << false;
     }
     QTest::newRow("gpt2 float16") << "gpt2_plain" << true << true;
     QTest::newRow("gpt2 dense float16") << "gpt2_plain" << false << true;
@@ -253,6 +254,34 @@ void TestCollect::torchScriptModules() {
     QVERIFY(numbers.atEnd());
     const dump::DumpReader reader(r.out); // finds the heads by the layout that the dump carries
     QCOMPARE(reader.layout().parameters().size(), std::size_t(4));
+}
+
+void TestCollect::torchScriptSampleBySample() {
+    QTemporaryDir folder;
+    CollectRequest r = request("torchscript", folder.filePath("all.h5").toStdString());
+    r.model = data / "torchscript" / "model.pt";
+    r.layout = data / "torchscript" / "layout.json";
+    r.factored = false;
+    run(r);
+    const H5Read all(r.out);
+    std::ifstream lines(r.tasks[0].file);
+    std::size_t compared = 0, sample = 0;
+    for (std::string line; std::getline(lines, line); ++sample) {
+        r.tasks[0].file = folder.filePath("one.jsonl").toStdString();
+        std::ofstream(r.tasks[0].file) << line << "\n";
+        r.out = folder.filePath(QStringLiteral("%1.h5").arg(sample)).toStdString();
+        run(r);
+        const H5Read one(r.out);
+        const dump::DumpReader reader(r.out);
+        for (const auto& p : reader.layout().parameters()) {
+            const auto whole = gradients(all, p.name, false);
+            const auto single = gradients(one, p.name, false);
+            QCOMPARE(single.size(), std::size_t(1));
+            QVERIFY(whole.at(sample) == single.front());
+            ++compared;
+        }
+    }
+    QCOMPARE(compared, std::size_t(3 * 4));
 }
 
 void TestCollect::badTorchScriptModules() {

@@ -2,7 +2,13 @@
 // The decoder and the capture of per-sample gradients against transformers' float64 autograd.
 #include "core/collect/GoldenCase.h"
 
+#include <QFile>
+#include <QJsonArray>
+#include <QJsonDocument>
+#include <QJsonObject>
 #include <QtTest>
+
+#include <set>
 
 using namespace qkov::test;
 
@@ -45,6 +51,8 @@ class TestDecoder : public QObject {
     void equalsTransformersInFloat();
     void batchEqualsSingleSamples_data() { addCases(); }
     void batchEqualsSingleSamples();
+    void samplesAreRaggedAndMasked_data() { addCases(); }
+    void samplesAreRaggedAndMasked();
     void sumIsMeanTimesTokens();
     void storeHoldsWhatIsPacked_data();
     void storeHoldsWhatIsPacked();
@@ -88,6 +96,22 @@ void TestDecoder::equalsTransformersInFloat() {
 void TestDecoder::batchEqualsSingleSamples() {
     QFETCH(QString, name);
     check(batchedAgainstSingle(data / name.toStdString()), roundingTolerance, "batch");
+}
+
+/// What the comparisons with batches rest on.
+void TestDecoder::samplesAreRaggedAndMasked() {
+    QFETCH(QString, name);
+    QFile file(QString::fromStdString((data / name.toStdString() / "samples.jsonl").string()));
+    QVERIFY(file.open(QIODevice::ReadOnly));
+    std::set<qsizetype> lengths;
+    int masked = 0;
+    while (!file.atEnd()) {
+        const QJsonObject sample = QJsonDocument::fromJson(file.readLine()).object();
+        lengths.insert(sample["input_ids"].toArray().size());
+        masked += sample["labels"].toArray().contains(QJsonValue(-100));
+    }
+    QVERIFY(lengths.size() >= 3);
+    QVERIFY(masked >= 1);
 }
 
 void TestDecoder::sumIsMeanTimesTokens() {

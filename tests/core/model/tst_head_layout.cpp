@@ -115,8 +115,11 @@ std::vector<Row> rows() {
     all.push_back(gpt2);
     all.push_back(llama("llama", 6, 2, 4, 24));
     all.push_back(llama("mistral", 6, 3, 5, 16)); // d · H isn't the hidden size
+    all.push_back(llama("mixtral", 6, 2, 4, 24));
     all.push_back(llama("qwen2", 4, 1, 3, 12));
+    all.push_back(llama("qwen2_moe", 4, 4, 3, 12));
     all.push_back(llama("qwen3", 4, 2, 8, 20));
+    all.push_back(llama("qwen3_moe", 6, 3, 8, 20));
     all.push_back(llama("gemma", 4, 1, 8, 12));
     all.push_back(llama("gemma2", 4, 2, 8, 12));
     all.push_back(llama("gemma3", 4, 2, 8, 12));
@@ -213,6 +216,91 @@ HeadLayout layoutOf(const Row& row, const std::string& prefix, bool withBias,
     return HeadLayout(shapeOf(row, layers), names);
 }
 
+/// Multi-head latent attention: Q, and K beside V, come out of low-rank matrices.
+struct Latent {
+    const char* architecture;
+    bool lowRank; ///< Q too
+    std::int64_t heads = 3, noPosition = 5, rotary = 2, value = 4, hidden = 40, rankQ = 11,
+                 rankKv = 9;
+};
+
+std::vector<Latent> latentModels() {
+    std::vector<Latent> all;
+    for (const char* architecture : {"deepseek_v2", "deepseek_v3"}) {
+        all.push_back({architecture, true});
+        all.push_back({architecture, false});
+    }
+    return all;
+}
+
+struct LatentMatrix {
+    std::string name;
+    Codes codes; ///< along the head axis
+    std::int64_t other = 0;
+};
+
+/// How transformers splits it: q.view(heads, nope + rope), kv.view(heads, nope + v).
+LatentMatrix latentMatrix(const Latent& m, Block block, const std::string& prefix,
+                          std::int64_t layer) {
+    const std::string path = prefix + "layers." + std::to_string(layer) + ".self_attn.";
+    LatentMatrix matrix;
+    for (std::int64_t h = 0; h < m.heads; ++h) {
+        switch (block) {
+        case Block::Q:
+            append(matrix.codes, Block::Q, h, m.noPosition + m.rotary);
+            break;
+        case Block::K:
+        case Block::V:
+            append(matrix.codes, Block::K, h, m.noPosition);
+            append(matrix.codes, Block::V, h, m.value);
+            break;
+        case Block::O:
+            append(matrix.codes, Block::O, h, m.value);
+            break;
+        }
+    }
+    switch (block) {
+    case Block::Q:
+        matrix.name = path + (m.lowRank ? "q_b_proj.weight" : "q_proj.weight");
+        matrix.other = m.lowRank ? m.rankQ : m.hidden;
+        break;
+    case Block::K:
+    case Block::V:
+        matrix.name = path + "kv_b_proj.weight";
+        matrix.other = m.rankKv;
+        break;
+    case Block::O:
+        matrix.name = path + "o_proj.weight";
+        matrix.other = m.hidden;
+        break;
+    }
+    return matrix;
+}
+
+HeadLayout latentLayout(const Latent& m, const std::string& prefix) {
+    ModelShape s;
+    s.architecture = m.architecture;
+    s.numLayers = 2;
+    s.numHeads = s.numKvHeads = m.heads;
+    s.headDim = m.noPosition + m.rotary;
+    s.vHeadDim = m.value;
+    s.hiddenDim = m.hidden;
+    s.configJson = "{\"qk_nope_head_dim\": " + std::to_string(m.noPosition) +
+                   ", \"qk_rope_head_dim\": " + std::to_string(m.rotary) +
+                   ", \"kv_lora_rank\": " + std::to_string(m.rankKv) + ", \"q_lora_rank\": " +
+                   (m.lowRank ? std::to_string(m.rankQ) : std::string("null")) + "}";
+    std::vector<std::string> names;
+    for (std::int64_t l = 0; l < s.numLayers; ++l) {
+        for (const Block b : {Block::Q, Block::K, Block::O}) {
+            names.push_back(latentMatrix(m, b, prefix, l).name);
+        }
+        const std::string path = prefix + "layers." + std::to_string(l) + ".self_attn.";
+        names.push_back(path + "q_a_proj.weight");
+        names.push_back(path + "kv_a_proj_with_mqa.weight");
+    }
+    return HeadLayout(s, names);
+}
+
 std::string text(const std::vector<std::int64_t>& shape) {
     return "[" + std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + "]";
 }
@@ -244,6 +332,7 @@ class TestHeadLayout : public QObject {
   private slots:
     void slicesArePure_data();
     void slicesArePure();
+    void latentAttention_data();
     void latentAttention();
     void lookAlikesAreIgnored();
     void ambiguousNames();
@@ -320,36 +409,59 @@ void TestHeadLayout::slicesArePure() {
     }
 }
 
+void TestHeadLayout::latentAttention_data() {
+    QTest::addColumn<int>("model");
+    const auto all = latentModels();
+    for (int i = 0; i < int(all.size()); ++i) {
+        QTest::addRow("%s %s", all[size_t(i)].architecture,
+                      all[size_t(i)].lowRank ? "low rank" : "whole q")
+            << i;
+    }
+}
+
 void TestHeadLayout::latentAttention() {
-    for (const bool lowRank : {true, false}) {
-        ModelShape s;
-        s.architecture = "deepseek_v3";
-        s.numLayers = 1;
-        s.numHeads = s.numKvHeads = 3;
-        s.headDim = 5 + 2; // no-position part and rotary part
-        s.vHeadDim = 4;
-        s.hiddenDim = 40;
-        s.configJson = std::string("{\"qk_nope_head_dim\": 5, \"qk_rope_head_dim\": 2, "
-                                   "\"kv_lora_rank\": 9, \"q_lora_rank\": ") +
-                       (lowRank ? "11}" : "null}");
-        const std::string p = "model.layers.0.self_attn.";
-        const std::string q = p + (lowRank ? "q_b_proj.weight" : "q_proj.weight");
-        const HeadLayout layout(s, {q, p + "q_a_proj.weight", p + "kv_a_proj_with_mqa.weight",
-                                    p + "kv_b_proj.weight", p + "o_proj.weight"});
-        QCOMPARE(layout.parameters().size(), std::size_t(3)); // the a matrices have no heads
-        layout.checkShape(q, {21, lowRank ? 11 : 40}, "f");
-        layout.checkShape(p + "kv_b_proj.weight", {27, 9}, "f");
-        layout.checkShape(p + "o_proj.weight", {40, 12}, "f");
-        for (std::int64_t h = 0; h < 3; ++h) {
-            const auto of = [&](Block b) { return *layout.slice(b, LayerIndex(0), HeadIndex(h)); };
-            QCOMPARE(of(Block::Q), (HeadSlice{q, Axis::rows, h * 7, 7}));
-            QCOMPARE(of(Block::K), (HeadSlice{p + "kv_b_proj.weight", Axis::rows, h * 9, 5}));
-            QCOMPARE(of(Block::V), (HeadSlice{p + "kv_b_proj.weight", Axis::rows, h * 9 + 5, 4}));
-            QCOMPARE(of(Block::O), (HeadSlice{p + "o_proj.weight", Axis::columns, h * 4, 4}));
+    QFETCH(int, model);
+    const Latent m = latentModels()[size_t(model)];
+    for (const std::string& prefix : {std::string("model."), std::string()}) {
+        const HeadLayout layout = latentLayout(m, prefix);
+        // The a matrices have no heads.
+        QCOMPARE(layout.parameters().size(), std::size_t(2 * 3));
+        for (const ParameterInfo& info : layout.parameters()) {
+            QVERIFY(info.name.find("_a_proj") == std::string::npos);
+            QVERIFY(!info.inOut);
+            shapeIsChecked(layout, info);
         }
+        for (std::int64_t l = 0; l < 2; ++l) {
+            for (const Block b : allBlocks) {
+                const LatentMatrix matrix = latentMatrix(m, b, prefix, l);
+                const ParameterInfo* info = layout.find(b, LayerIndex(l));
+                QVERIFY(info);
+                QCOMPARE(info->name, matrix.name);
+                QCOMPARE(info->headAxisLength, std::int64_t(matrix.codes.size()));
+                QCOMPARE(info->otherAxisLength, matrix.other);
+                QVERIFY(info->headAxis == (b == Block::O ? Axis::columns : Axis::rows));
+                std::vector<int> used(matrix.codes.size(), 0);
+                for (std::int64_t h = 0; h < m.heads; ++h) {
+                    const auto slice = layout.slice(b, LayerIndex(l), HeadIndex(h));
+                    QVERIFY(slice);
+                    QCOMPARE(slice->parameter, matrix.name);
+                    QVERIFY(slice->axis == info->headAxis);
+                    for (std::int64_t i = slice->start; i < slice->start + slice->length; ++i) {
+                        QVERIFY(i >= 0 && i < std::int64_t(matrix.codes.size()));
+                        QVERIFY(matrix.codes[size_t(i)] == std::pair(b, h));
+                        ++used[size_t(i)];
+                    }
+                }
+                for (std::size_t i = 0; i < used.size(); ++i) {
+                    QCOMPARE(used[i], int(matrix.codes[i].first == b));
+                }
+            }
+        }
+        QVERIFY(!layout.slice(Block::K, LayerIndex(2), HeadIndex(0)));
+        QVERIFY(!layout.slice(Block::K, LayerIndex(0), HeadIndex(m.heads)));
     }
     ModelShape s;
-    s.architecture = "deepseek_v3";
+    s.architecture = m.architecture;
     s.numLayers = s.numHeads = s.numKvHeads = 1;
     s.headDim = s.vHeadDim = s.hiddenDim = 4;
     QVERIFY_EXCEPTION_THROWN(HeadLayout(s, {}), InputError); // K's size is only in the config
@@ -496,8 +608,10 @@ void TestHeadLayout::shapesAreChecked() {
         }
     }
     // Interleaved per head can't be shared.
-    Row neox = rows()[10];
-    QCOMPARE(neox.architecture, "gpt_neox");
+    const auto all = rows();
+    Row neox = *std::find_if(all.begin(), all.end(), [](const Row& r) {
+        return std::string(r.architecture) == "gpt_neox";
+    });
     neox.kv = 2;
     QVERIFY_EXCEPTION_THROWN(layoutOf(neox, "", false), InputError);
 }
@@ -513,7 +627,10 @@ void TestHeadLayout::runawayPatternsEnd() {
 }
 
 void TestHeadLayout::everyRegisteredArchitectureIsTested() {
-    std::set<std::string> tested{"deepseek_v2", "deepseek_v3", "mixtral", "qwen2_moe", "qwen3_moe"};
+    std::set<std::string> tested;
+    for (const Latent& m : latentModels()) {
+        tested.insert(m.architecture);
+    }
     for (const Row& r : rows()) {
         tested.insert(r.architecture);
     }
