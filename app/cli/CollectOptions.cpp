@@ -140,6 +140,10 @@ std::vector<std::filesystem::path> CollectOptions::inputs() const {
         files.push_back(taskFile(text).file);
     }
     const std::filesystem::path model(m_model);
+    files.push_back(model);
+    if (!m_layout.empty()) {
+        files.emplace_back(m_layout);
+    }
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(model, ignored)) {
         files.push_back(entry.path());

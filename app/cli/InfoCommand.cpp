@@ -3,7 +3,10 @@
 #include "ScoreText.h"
 #include "Session.h"
 
+#include "base/Error.h"
 #include "base/Numbers.h"
+#include "collect/CheckpointNotes.h"
+#include "collect/Collect.h"
 #include "dump/DumpReader.h"
 #include "model/Checkpoint.h"
 #include "model/ModelConfig.h"
@@ -11,8 +14,12 @@
 #include "results/Summary.h"
 #include "text/Tokenizer.h"
 
+#include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <sstream>
 
 namespace qkov::cli {
 namespace {
@@ -43,6 +50,21 @@ void listMissing(const Session& session, const std::vector<std::string>& missing
     }
 }
 
+/// What the model leaves unused of its files, and why it can't be run if it can't.
+std::vector<std::string> notesOn(const model::Checkpoint& c) {
+    try {
+        return collect::checkpointNotes(c);
+    } catch (const InputError& e) {
+        return {"gradients can't be collected from it: " + std::string(e.what())};
+    }
+}
+
+void printNotes(const Session& session, const std::vector<std::string>& notes) {
+    for (const std::string& note : notes) {
+        session.print("note: " + note + "\n");
+    }
+}
+
 void infoOfModel(const Session& session, const Options& o) {
     const std::string layout = o.layout.empty() ? std::string() : model::readLayoutFile(o.layout);
     const model::Checkpoint c = model::Checkpoint::open(o.file, layout);
@@ -63,6 +85,8 @@ void infoOfModel(const Session& session, const Options& o) {
              {"tensors", std::to_string(c.tensors().size())},
              {"attention", std::to_string(c.layout().parameters().size()) + " matrices"}},
             {}));
+    const auto notes = notesOn(c);
+    printNotes(session, notes);
     listMissing(session, missing);
     session.writeJson({{"kind", "model"},
                        {"path", o.file},
@@ -72,7 +96,87 @@ void infoOfModel(const Session& session, const Options& o) {
                        {"dtypes", dtypes},
                        {"tensors", c.tensors().size()},
                        {"attention_parameters", parametersJson(c.layout())},
-                       {"missing", missing}});
+                       {"missing", missing},
+                       {"notes", notes}});
+}
+
+/// The config.json beside a module, if there is one.
+std::optional<model::ModelShape> shapeBeside(const std::filesystem::path& module) {
+    const auto config = std::filesystem::absolute(module).parent_path() / "config.json";
+    std::ifstream in(config, std::ios::binary);
+    if (!in) {
+        return std::nullopt;
+    }
+    std::stringstream text;
+    text << in.rdbuf();
+    return model::shapeFromConfig(text.str(), config);
+}
+
+void infoOfModule(const Session& session, const Options& o, const std::filesystem::path& file) {
+    const auto shapes = collect::scriptParameters(file);
+    std::vector<std::string> names;
+    std::int64_t numbers = 0;
+    json parameters = json::array();
+    for (const auto& [name, shape] : shapes) {
+        std::int64_t n = 1;
+        for (const std::int64_t d : shape) {
+            n *= d;
+        }
+        numbers += n;
+        names.push_back(name);
+        parameters.push_back({{"name", name}, {"shape", shape}});
+    }
+    auto shape = shapeBeside(file);
+    std::optional<model::HeadLayout> layout;
+    std::vector<std::string> missing;
+    if (!shape) {
+        missing.emplace_back("config.json beside the module (num_hidden_layers, "
+                             "num_attention_heads, hidden_size, vocab_size)");
+    }
+    if (o.layout.empty()) {
+        missing.emplace_back("a layout file (--layout): a module doesn't say where its heads are");
+    } else if (shape) {
+        shape->layoutJson = model::readLayoutFile(o.layout);
+        layout.emplace(*shape, names);
+        for (const model::ParameterInfo& p : layout->parameters()) {
+            layout->checkShape(p.name, shapes.at(p.name), file.string());
+        }
+        const auto blocks = missingOfLayout(*layout);
+        missing.insert(missing.end(), blocks.begin(), blocks.end());
+    }
+    if (!text::Tokenizer::hasFiles(std::filesystem::absolute(file).parent_path())) {
+        missing.emplace_back("a tokenizer, so samples must come with input_ids");
+    }
+    std::vector<std::vector<std::string>> rows{{"file", "TorchScript module"},
+                                               {"parameters", formatCount(numbers)},
+                                               {"tensors", std::to_string(shapes.size())}};
+    if (layout) {
+        rows.push_back({"attention", std::to_string(layout->parameters().size()) + " matrices"});
+    }
+    session.print((shape ? describeModel(*shape) : std::string()) + table(rows, {}));
+    if (!layout) {
+        session.print("\nParameters\n");
+        constexpr std::size_t most = 20;
+        for (std::size_t i = 0; i < std::min(most, names.size()); ++i) {
+            std::string dims;
+            for (const std::int64_t d : shapes.at(names[i])) {
+                dims += (dims.empty() ? "" : ", ") + std::to_string(d);
+            }
+            session.print("  " + names[i] + " [" + dims + "]\n");
+        }
+        if (names.size() > most) {
+            session.print("  and " + std::to_string(names.size() - most) + " more\n");
+        }
+    }
+    listMissing(session, missing);
+    session.writeJson(
+        {{"kind", "module"},
+         {"path", file.string()},
+         {"model", shape ? modelJson(*shape) : json(nullptr)},
+         {"parameters", numbers},
+         {"tensors", std::move(parameters)},
+         {"attention_parameters", layout ? parametersJson(*layout) : json(nullptr)},
+         {"missing", missing}});
 }
 
 void infoOfDump(const Session& session, const Options& o) {
@@ -157,6 +261,9 @@ void infoOfResults(const Session& session, const Options& o) {
 
 void info(const Session& session, const Options& o) {
     session.checkOutputs({}, {o.file});
+    if (const auto module = collect::scriptOf(o.file); !module.empty()) {
+        return infoOfModule(session, o, module);
+    }
     switch (dump::detectFileKind(o.file)) {
     case dump::FileKind::modelDirectory:
         return infoOfModel(session, o);
@@ -174,7 +281,8 @@ void addInfo(CLI::App& app, Session& session) {
     CLI::App* command = addCommand(
         app, session, "info", "What a model folder, dump or results file holds, and what it lacks",
         [&session, o] { info(session, *o); });
-    command->add_option("FILE", o->file, "A model folder, dump or results file")->required();
+    command->add_option("FILE", o->file, "A model folder, TorchScript module, dump or results file")
+        ->required();
     command->add_option("--layout", o->layout, "Layout file of an unknown architecture")
         ->type_name("FILE");
 }

@@ -55,14 +55,51 @@ const CollectLibrary& load() {
     return *get();
 }
 
+/// The request, naming a folder's module itself.
+CollectRequest resolved(CollectRequest request) {
+    if (const auto script = scriptOf(request.model); !script.empty()) {
+        request.model = script;
+    }
+    return request;
+}
+
 } // namespace
+
+std::filesystem::path scriptOf(const std::filesystem::path& model) {
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(model, ignored)) {
+        return model.extension() == ".pt" ? model : std::filesystem::path();
+    }
+    const auto script = model / "model.pt";
+    if (!std::filesystem::is_regular_file(script, ignored)) {
+        return {};
+    }
+    std::filesystem::directory_iterator it(model, ignored);
+    for (const std::filesystem::directory_iterator end; !ignored && it != end;
+         it.increment(ignored)) {
+        if (it->path().extension() == ".safetensors") {
+            return {};
+        }
+    }
+    return script;
+}
+
+std::map<std::string, std::vector<std::int64_t>>
+scriptParameters(const std::filesystem::path& file) {
+    std::map<std::string, std::vector<std::int64_t>> shapes;
+    for (ScriptParameter& p : collectLibrary().scriptParameters(file)) {
+        shapes[p.name] = std::move(p.shape);
+    }
+    return shapes;
+}
 
 const CollectLibrary& collectLibrary() {
     static const CollectLibrary& library = load();
     return library;
 }
 
-CollectEstimate estimate(const CollectRequest& request) {
+CollectEstimate estimate(const CollectRequest& asked) {
+    const CollectRequest request = resolved(asked);
     const CollectLibrary& library = collectLibrary();
     const CollectPlan plan = library.plan(request);
     CollectEstimate result;
@@ -79,7 +116,7 @@ CollectEstimate estimate(const CollectRequest& request) {
 }
 
 CollectSummary collect(const CollectRequest& request, Job& job) {
-    return collectLibrary().collect(request, job);
+    return collectLibrary().collect(resolved(request), job);
 }
 
 std::unique_ptr<engine::GradientSource> capture(const CollectRequest& request, Job& job,
@@ -89,7 +126,7 @@ std::unique_ptr<engine::GradientSource> capture(const CollectRequest& request, J
     const auto start = std::chrono::steady_clock::now();
     const CollectLibrary& library = collectLibrary();
     const std::chrono::duration<double> loading = std::chrono::steady_clock::now() - start;
-    auto source = library.capture(request, job, told);
+    auto source = library.capture(resolved(request), job, told);
     told.loadSeconds += loading.count();
     told.seconds += loading.count();
     return source;

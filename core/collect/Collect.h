@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct TaskFile {
 enum class LossReduction : std::uint8_t { mean, sum };
 
 struct CollectRequest {
-    /// A model directory, or a TorchScript module (.pt) together with `layout`.
+    /// A model directory, or a TorchScript module (.pt, or a folder that has a model.pt and no
+    /// safetensors) together with `layout`.
     std::filesystem::path model;
     std::vector<TaskFile> tasks;
     std::filesystem::path out;
@@ -73,6 +75,14 @@ struct CollectSummary {
     double loadSeconds = 0; ///< of these: until the model was ready to run
     std::uint64_t diskBytes = 0;
 };
+
+/// The TorchScript module that `model` stands for: a .pt file, or the model.pt of a folder without
+/// safetensors. Empty: none.
+std::filesystem::path scriptOf(const std::filesystem::path& model);
+/// Names and shapes of a module's parameters. Loads Torch.
+/// @throws InputError if the file is no TorchScript module
+std::map<std::string, std::vector<std::int64_t>>
+scriptParameters(const std::filesystem::path& file);
 
 /// Reads and checks config and samples; runs nothing but a short measurement of this machine.
 /// @throws InputError, UsageError

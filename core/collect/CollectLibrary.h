@@ -8,7 +8,7 @@
 
 namespace qkov::collect {
 
-inline constexpr int collectLibraryVersion = 5;
+inline constexpr int collectLibraryVersion = 6;
 
 struct CollectLibrary {
     int version;
@@ -18,6 +18,7 @@ struct CollectLibrary {
                                                        CollectSummary&);
     /// Measured matrix products, FLOP/s.
     double (*measureRate)(const CollectRequest&);
+    std::vector<ScriptParameter> (*scriptParameters)(const std::filesystem::path&);
 };
 
 /// Loads the library at the first call. @throws Error if it can't be loaded

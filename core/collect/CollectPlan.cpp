@@ -4,6 +4,7 @@
 #include "base/Error.h"
 #include "base/Numbers.h"
 #include "base/Threads.h"
+#include "collect/CheckpointNotes.h"
 #include "collect/HeadTypes.h"
 #include "collect/MemoryPlan.h"
 #include "collect/SampleTokenizer.h"
@@ -141,19 +142,20 @@ double payloadBytes(const CollectPlan& plan, const CollectRequest& request, doub
 
 /// While the dump is written: some samples of one parameter, and its Fisher.
 double writingBytes(const CollectPlan& plan, const CollectRequest& request) {
-    double largest = 0, stored = 0;
+    double largest = 0, all = 0;
     for (const RecordedParameter& p : plan.parameters) {
         largest = std::max(largest, double(p.dIn) * double(p.dOut));
         for (const PlannedTask& task : plan.tasks) {
             // Unfinished work is mapped, and given back parameter by parameter.
             const double numbers = request.factored ? double(task.longest) * double(p.dIn + p.dOut)
                                                     : double(p.dIn) * double(p.dOut);
-            stored = std::max(stored, double(task.samples.size()) * numbers);
+            all = std::max(all, double(task.samples.size()) * numbers);
         }
     }
     const bool fisher = request.structuralFisher || request.behavioralFisher;
-    const double numbers = std::max(double(numbersWrittenAtOnce), request.factored ? 0 : largest);
-    return dtypeSize(request.storage) * stored + 2 * sizeof(float) * numbers +
+    const double numbers =
+        std::min(all, std::max(double(numbersWrittenAtOnce), request.factored ? 0 : largest));
+    return dtypeSize(request.storage) * all + 2 * sizeof(float) * numbers +
            (fisher ? 3 * sizeof(double) * largest : 0);
 }
 
@@ -262,7 +264,8 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
                                programBytes + writingBytes(plan, request)});
     if (plan.peakBytes > budget) {
         throw InputError("needs about " + formatBytes(plan.peakBytes) +
-                             " of memory for its longest sample, the budget is " +
+                             " of memory for its longest sample, " + formatBytes(programBytes) +
+                             " of it for the program and Torch; the budget is " +
                              formatBytes(budget),
                          request.model, {}, "raise --memory-budget or lower --max-tokens");
     }
@@ -340,6 +343,7 @@ CollectPlan planCollect(const CollectRequest& request, const PlanDevice& device)
         names.push_back(name);
     }
     plan.spec = decoderSpec(plan.shape, plan.directory / "config.json", names);
+    plan.warnings = checkpointNotes(plan.spec, *plan.checkpoint);
     plan.parameters = recordedParameters(plan.spec, *plan.checkpoint, request.biasGradients);
 
     SampleRules rules;

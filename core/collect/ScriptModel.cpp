@@ -39,7 +39,8 @@ ScriptModel::ScriptModel(const std::filesystem::path& file, at::ScalarType compu
         m_impl->module.eval();
     } catch (const std::exception& e) {
         throw InputError("is not a TorchScript module (" + shortened(e.what()) + ")", file, {},
-                         "save one with torch.jit.script(model).save(file)");
+                         "save one with torch.jit.script(model).save(file), or convert pickled "
+                         "weights with the Python exporter");
     }
     for (const auto& p : m_impl->module.named_parameters()) {
         m_impl->parameters[p.name] = p.value;

@@ -40,9 +40,17 @@ CollectRequest demoRequest(const std::filesystem::path& out) {
     return r;
 }
 
+/// A model of a few kB, in what its program takes and little more.
+CollectRequest tinyRequest(const std::filesystem::path& out) {
+    CollectRequest r = request("qwen2", out);
+    r.threads = 2;
+    r.memoryBudget = std::int64_t(200'000'000);
+    return r;
+}
+
 /// What a child process does: a collection, after which it says how much memory it had at most.
 int measuredMain(char** argv) {
-    run(demoRequest(argv[2]));
+    run(std::string(argv[3]) == "tiny" ? tinyRequest(argv[2]) : demoRequest(argv[2]));
     std::ifstream status("/proc/self/status");
     for (std::string line; std::getline(status, line);) {
         if (line.starts_with("VmHWM:")) {
@@ -82,7 +90,9 @@ class TestCollectRun : public QObject {
     void killedAndResumed();
     void anotherRequestIsNotResumed();
     void estimateCountsWhatIsWritten();
+    void memoryStaysInTheBudget_data();
     void memoryStaysInTheBudget();
+    void tooSmallABudget();
     void threadsDoNotChangeNumbers();
 };
 
@@ -148,6 +158,7 @@ void TestCollectRun::killedAndResumed() {
     QVERIFY(collectInChild(0));
     const auto resumed = H5Read(out.toStdString()).everything();
     QCOMPARE(resumed.size(), whole.size());
+    qInfo("killed %d times, then resumed: %zu datasets compared", killed, whole.size());
     for (const auto& [name, bytes] : whole) {
         QVERIFY2(resumed.at(name) == bytes, name.c_str());
     }
@@ -192,20 +203,38 @@ void TestCollectRun::estimateCountsWhatIsWritten() {
              qPrintable(QStringLiteral("%1 %2").arg(e.diskBytes).arg(bytes)));
 }
 
+void TestCollectRun::memoryStaysInTheBudget_data() {
+    QTest::addColumn<QString>("model");
+    QTest::newRow("demo") << "demo";
+    QTest::newRow("tiny") << "tiny";
+}
+
 void TestCollectRun::memoryStaysInTheBudget() {
+    QFETCH(QString, model);
     QTemporaryDir folder;
-    const CollectRequest r = demoRequest(folder.filePath("d.h5").toStdString());
+    const std::filesystem::path out = folder.filePath("d.h5").toStdString();
+    const CollectRequest r = model == "tiny" ? tinyRequest(out) : demoRequest(out);
     const double planned = estimate(r).memoryBytes;
     QVERIFY(planned <= double(r.memoryBudget));
     QProcess child;
     child.start(QCoreApplication::applicationFilePath(),
-                {"measure", QString::fromStdString(r.out.string())});
+                {"measure", QString::fromStdString(r.out.string()), model});
     QVERIFY(child.waitForFinished(60000) && child.exitCode() == 0);
     const double peak =
         child.readAllStandardOutput().simplified().split(' ').first().toDouble() * 1024;
     const QString said = QStringLiteral("planned %1, at most %2").arg(planned).arg(peak);
     QVERIFY2(peak <= double(r.memoryBudget), qPrintable(said));
     QVERIFY2(peak > 0.8 * planned && peak < 1.2 * planned, qPrintable(said));
+}
+
+void TestCollectRun::tooSmallABudget() {
+    QTemporaryDir folder;
+    CollectRequest r = tinyRequest(folder.filePath("d.h5").toStdString());
+    r.memoryBudget = std::int64_t(190'000'000);
+    const QString message = messageOf([&] { run(r); });
+    QVERIFY2(message.contains("195 MB of it for the program and Torch"), qPrintable(message));
+    QVERIFY2(message.contains("the budget is 190 MB"), qPrintable(message));
+    QCOMPARE(filesIn(folder), QStringList());
 }
 
 void TestCollectRun::threadsDoNotChangeNumbers() {
@@ -232,7 +261,7 @@ void TestCollectRun::threadsDoNotChangeNumbers() {
 }
 
 int main(int argc, char** argv) {
-    if (argc == 3 && std::string(argv[1]) == "measure") {
+    if (argc == 4 && std::string(argv[1]) == "measure") {
         return measuredMain(argv);
     }
     if (argc == 5 && std::string(argv[1]) == "collect") {
