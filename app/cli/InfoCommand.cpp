@@ -169,14 +169,13 @@ void infoOfModule(const Session& session, const Options& o, const std::filesyste
         }
     }
     listMissing(session, missing);
-    session.writeJson(
-        {{"kind", "module"},
-         {"path", file.string()},
-         {"model", shape ? modelJson(*shape) : json(nullptr)},
-         {"parameters", numbers},
-         {"tensors", std::move(parameters)},
-         {"attention_parameters", layout ? parametersJson(*layout) : json(nullptr)},
-         {"missing", missing}});
+    session.writeJson({{"kind", "module"},
+                       {"path", file.string()},
+                       {"model", shape ? modelJson(*shape) : json(nullptr)},
+                       {"parameters", numbers},
+                       {"tensors", std::move(parameters)},
+                       {"attention_parameters", layout ? parametersJson(*layout) : json(nullptr)},
+                       {"missing", missing}});
 }
 
 void infoOfDump(const Session& session, const Options& o) {

@@ -23,8 +23,8 @@ std::vector<std::string> unusedBiases(const DecoderSpec& spec,
         }
     };
     for (std::int64_t l = 0; l < spec.layers; ++l) {
-        for (const LinearSpec* linear : {&spec.qkv, &spec.q, &spec.k, &spec.v, &spec.o, &spec.gate,
-                                         &spec.up, &spec.down}) {
+        for (const LinearSpec* linear :
+             {&spec.qkv, &spec.q, &spec.k, &spec.v, &spec.o, &spec.gate, &spec.up, &spec.down}) {
             if (*linear && !linear->bias) {
                 look(forLayer(linear->name, l));
             }
@@ -62,8 +62,7 @@ std::vector<std::string> checkpointNotes(const model::Checkpoint& checkpoint) {
         names.push_back(name);
     }
     return checkpointNotes(
-        decoderSpec(checkpoint.shape(), checkpoint.directory() / "config.json", names),
-        checkpoint);
+        decoderSpec(checkpoint.shape(), checkpoint.directory() / "config.json", names), checkpoint);
 }
 
 } // namespace qkov::collect

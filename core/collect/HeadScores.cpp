@@ -2,6 +2,7 @@
 #include "collect/HeadScores.h"
 
 #include "base/Threads.h"
+#include "collect/MemoryPlan.h"
 
 #include <algorithm>
 #include <map>
@@ -13,7 +14,6 @@ constexpr std::int64_t neighbours = 4; // pairs of each sequence for the content
 constexpr std::int64_t batchTokens = 4096;
 // What one CPU thread works on at a time. Fixed: the scores don't depend on the number of threads.
 constexpr std::int64_t partTokens = 256;
-constexpr std::int64_t numbersAtOnce = std::int64_t(1) << 18;
 
 /// Running means of one layer's heads: [H] sums in float64 and how many numbers are in them.
 struct Mean {
@@ -63,8 +63,28 @@ std::vector<Batch> batches(const Probe& probe, at::Device device) {
     return result;
 }
 
-void addPatterns(HeadGroup& scores, const at::Tensor& patterns, const Batch& batch) {
-    const at::Tensor w = patterns.to(at::kDouble); // [B, H, T, T]
+/// Two arrays that a thread works in, group after group: of large arrays that come and go between
+/// small ones that stay, glibc before 2.38 uses few places again, and the heap grows.
+class Scratch {
+  public:
+    /// Float64, of the patterns' shape; contents undefined.
+    at::Tensor first(const at::Tensor& patterns) { return of(m_first, patterns); }
+    at::Tensor second(const at::Tensor& patterns) { return of(m_second, patterns); }
+
+  private:
+    static at::Tensor of(at::Tensor& buffer, const at::Tensor& patterns) {
+        if (!buffer.defined() || buffer.numel() < patterns.numel()) {
+            buffer = at::empty({patterns.numel()}, patterns.options().dtype(at::kDouble));
+        }
+        return buffer.slice(0, 0, patterns.numel()).view(patterns.sizes());
+    }
+    at::Tensor m_first, m_second;
+};
+
+void addPatterns(HeadGroup& scores, const at::Tensor& patterns, const Batch& batch,
+                 Scratch& scratch) {
+    const at::Tensor w = scratch.first(patterns).copy_(patterns); // [B, H, T, T]
+    at::Tensor other = scratch.second(patterns);
     const std::int64_t B = w.size(0), T = batch.tokens, m = T / 2;
     const auto b = static_cast<double>(B);
     const at::Tensor sum = w.sum(0); // over sequences: [H, T, T]
@@ -83,32 +103,38 @@ void addPatterns(HeadGroup& scores, const at::Tensor& patterns, const Batch& bat
     scores.induction.add(offset(m - 1).first.slice(-1, 1).sum(-1), b * static_cast<double>(m));
     scores.first.add(sum.slice(1, 1).select(2, 0).sum(-1), b * static_cast<double>(T - 1));
     const at::Tensor equal = batch.ids.unsqueeze(1) == batch.ids.unsqueeze(2); // [B, T, T]
-    scores.same.add((w * equal.unsqueeze(1)).slice(2, 1).sum({0, 2, 3}),
-                    b * static_cast<double>(T - 1));
+    at::mul_out(other, w, equal.unsqueeze(1));
+    scores.same.add(other.slice(2, 1).sum({0, 2, 3}), b * static_cast<double>(T - 1));
     for (std::int64_t k = 1; k <= std::min(neighbours, B - 1); ++k) {
-        const at::Tensor distance =
-            (w - at::roll(w, {k}, {0})).abs().slice(2, 1).sum({0, 2, 3}) / 2;
+        // Sequence i and sequence i − k, the last ones before the first.
+        at::Tensor rest = other.slice(0, k), start = other.slice(0, 0, k);
+        at::sub_out(rest, w.slice(0, k), w.slice(0, 0, B - k));
+        at::sub_out(start, w.slice(0, 0, k), w.slice(0, B - k));
+        other.abs_();
+        const at::Tensor distance = other.slice(2, 1).sum({0, 2, 3}) / 2;
         scores.content.add(distance, b * static_cast<double>(T - 1));
     }
 }
 
 /// Patterns [B, H, T, T] of a layer; its heads are worked off in groups, side by side on a CPU.
 void addLayer(std::vector<HeadGroup>& groups, const at::Tensor& patterns, const Batch& batch,
-              int threads) {
+              std::vector<Scratch>& scratch) {
     const std::int64_t heads = patterns.size(1);
     if (groups.empty()) {
         const std::int64_t perHead = patterns.numel() / heads;
         const std::int64_t size =
-            patterns.is_cuda() ? heads : std::max<std::int64_t>(1, numbersAtOnce / perHead);
+            patterns.is_cuda() ? heads : std::max<std::int64_t>(1, patternNumbersAtOnce / perHead);
         for (std::int64_t h = 0; h < heads; h += size) {
             groups.emplace_back();
             groups.back().begin = h;
             groups.back().end = std::min(heads, h + size);
         }
     }
-    parallelFor(groups.size(), patterns.is_cuda() ? 1 : threads, [&](std::size_t g, int) {
+    const int threads = patterns.is_cuda() ? 1 : static_cast<int>(scratch.size());
+    parallelFor(groups.size(), threads, [&](std::size_t g, int worker) {
         const c10::NoGradGuard noGrad;
-        addPatterns(groups[g], patterns.slice(1, groups[g].begin, groups[g].end), batch);
+        addPatterns(groups[g], patterns.slice(1, groups[g].begin, groups[g].end), batch,
+                    scratch.at(static_cast<std::size_t>(worker)));
     });
 }
 
@@ -151,6 +177,7 @@ dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job
     const DecoderSpec& spec = decoder.spec();
     std::vector<std::vector<HeadGroup>> layers(static_cast<std::size_t>(spec.layers));
     const std::vector<Batch> all = batches(probe, decoder.device());
+    std::vector<Scratch> scratch(static_cast<std::size_t>(std::max(1, threads)));
     double done = 0;
     for (const Batch& batch : all) {
         std::vector<Part> parts = partsOf(decoder, batch);
@@ -169,7 +196,7 @@ dump::HeadTypes computeHeadTypes(const Decoder& decoder, const Probe& probe, Job
             for (Part& part : parts) {
                 patterns.push_back(std::move(part.patterns));
             }
-            addLayer(layers[static_cast<std::size_t>(l)], at::cat(patterns), batch, threads);
+            addLayer(layers[static_cast<std::size_t>(l)], at::cat(patterns), batch, scratch);
             job.advance(++done / static_cast<double>(spec.layers) /
                         static_cast<double>(all.size()));
         }

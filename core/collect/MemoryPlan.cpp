@@ -4,6 +4,7 @@
 #include "collect/HeadTypes.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace qkov::collect {
 namespace {
@@ -60,7 +61,12 @@ double headTypeBytes(const DecoderSpec& s, const CollectRequest& request, int th
         double(probe.sequences) * double(s.heads) * tokens * tokens * number * 2;
     const double hidden = double(probe.sequences) * tokens * double(s.hidden) * number * 2;
     const double passing = 256 * passingNumbers(s, tokens) * number;
-    return patterns + hidden + threads * passing;
+    // A group of heads in float64, twice.
+    const double perHead = double(probe.sequences) * tokens * tokens;
+    const double group = std::max(1.0, std::floor(double(patternNumbersAtOnce) / perHead));
+    const double groups = std::min(double(threads), std::ceil(double(s.heads) / group));
+    const double working = groups * group * perHead * 2 * sizeof(double);
+    return memorySlack * (patterns + hidden + threads * passing + working);
 }
 
 } // namespace qkov::collect

@@ -23,6 +23,10 @@ constexpr std::int64_t logitsAtOnce(bool cuda) {
 /// Numbers of one parameter that are put into the dump at a time.
 constexpr std::int64_t numbersWrittenAtOnce = std::int64_t(2) << 20;
 
+/// Numbers of attention patterns that a thread tells head types from at a time, of one head at
+/// least.
+constexpr std::int64_t patternNumbersAtOnce = std::int64_t(1) << 18;
+
 /// What a batch of B samples padded to T tokens keeps for its backward pass, recorded output
 /// gradients included, in numbers of the compute type.
 double activationNumbers(const DecoderSpec& spec, double batch, double tokens);

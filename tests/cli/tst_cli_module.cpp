@@ -33,9 +33,19 @@ class TestCliModule : public QObject {
         }
     }
     QStringList collect(const QString& model, const QString& out) const {
-        return {"collect",   "--model", model,      "--layout", path("module/layout.json"),
-                "--storage", "dense",   "--task",   "a=" + path("module/samples.jsonl"),
-                "--out",     out,       "--device", "cpu"};
+        return {"collect",
+                "--model",
+                model,
+                "--layout",
+                path("module/layout.json"),
+                "--storage",
+                "dense",
+                "--task",
+                "a=" + path("module/samples.jsonl"),
+                "--out",
+                out,
+                "--device",
+                "cpu"};
     }
     QTemporaryDir m_dir;
 };
@@ -68,7 +78,8 @@ void TestCliModule::described() {
     QFETCH(QString, model);
     const Outcome plain = run({"info", model});
     QVERIFY2(plain.code == 0, plain.err.constData());
-    for (const char* words : {"TorchScript module", "blocks.0.mix.weight [24, 8]", "a layout file"}) {
+    for (const char* words :
+         {"TorchScript module", "blocks.0.mix.weight [24, 8]", "a layout file"}) {
         QVERIFY2(plain.out.contains(words), plain.out.constData());
     }
     const Outcome with =
