@@ -105,7 +105,7 @@ CollectEstimate estimate(const CollectRequest& asked) {
     CollectEstimate result;
     result.memoryBytes = plan.peakBytes;
     result.diskBytes = plan.diskBytes;
-    result.peakDiskBytes = 2 * plan.diskBytes;
+    result.peakDiskBytes = plan.diskBytes + plan.unfinishedBytes;
     result.seconds = otherWork * plan.flops / std::max(1.0, library.measureRate(request)) +
                      (plan.weightBytes + result.peakDiskBytes) / bytesPerSecond;
     for (const PlannedTask& task : plan.tasks) {

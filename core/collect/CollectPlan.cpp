@@ -47,7 +47,7 @@ recordedParameters(const DecoderSpec& s, const model::Checkpoint& checkpoint, bo
     std::vector<RecordedParameter> result;
     const std::int64_t q = s.heads * s.headDim, kv = s.kvHeads * s.headDim;
     const auto add = [&](const LinearSpec& linear, std::int64_t layer, std::int64_t out,
-                         std::int64_t in, bool wantBias) {
+                         std::int64_t in, bool wantBias, bool sharesInput) {
         if (!linear) {
             return;
         }
@@ -58,17 +58,18 @@ recordedParameters(const DecoderSpec& s, const model::Checkpoint& checkpoint, bo
             p.bias = checkpoint.require(base + ".bias").name;
         }
         p.layer = layer;
+        p.sharesInput = sharesInput;
         p.inOut = linear.inOut;
         p.dIn = in;
         p.dOut = out;
         result.push_back(std::move(p));
     };
     for (std::int64_t l = 0; l < s.layers; ++l) {
-        add(s.qkv, l, q + 2 * kv, s.hidden, biases);
-        add(s.q, l, q, s.hidden, biases);
-        add(s.k, l, kv, s.hidden, biases);
-        add(s.v, l, kv, s.hidden, biases);
-        add(s.o, l, s.hidden, q, false); // the O bias belongs to no head
+        add(s.qkv, l, q + 2 * kv, s.hidden, biases, false);
+        add(s.q, l, q, s.hidden, biases, false);
+        add(s.k, l, kv, s.hidden, biases, true);
+        add(s.v, l, kv, s.hidden, biases, true);
+        add(s.o, l, s.hidden, q, false, false); // the O bias belongs to no head
     }
     return result;
 }
@@ -113,6 +114,15 @@ double recordedNumbersPerToken(const std::vector<RecordedParameter>& parameters)
     return n;
 }
 
+/// The same in a dump, where a shared input stands once.
+double storedNumbersPerToken(const std::vector<RecordedParameter>& parameters) {
+    double n = 0;
+    for (const RecordedParameter& p : parameters) {
+        n += static_cast<double>(p.dOut + (p.sharesInput ? 0 : p.dIn));
+    }
+    return n;
+}
+
 double recordedWeights(const std::vector<RecordedParameter>& parameters, bool biases) {
     double n = 0;
     for (const RecordedParameter& p : parameters) {
@@ -123,6 +133,14 @@ double recordedWeights(const std::vector<RecordedParameter>& parameters, bool bi
 }
 
 } // namespace
+
+std::size_t CollectPlan::sameInput(std::size_t first) const {
+    std::size_t count = 1;
+    while (first + count < parameters.size() && parameters[first + count].sharesInput) {
+        ++count;
+    }
+    return count;
+}
 
 int CollectPlan::operationThreads(const CollectRequest& request) const {
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
@@ -142,21 +160,32 @@ double payloadBytes(const CollectPlan& plan, const CollectRequest& request, doub
 
 /// While the dump is written: some samples of one parameter, and its Fisher.
 double writingBytes(const CollectPlan& plan, const CollectRequest& request) {
-    double largest = 0, all = 0;
-    for (const RecordedParameter& p : plan.parameters) {
-        largest = std::max(largest, double(p.dIn) * double(p.dOut));
-        for (const PlannedTask& task : plan.tasks) {
-            // Unfinished work is mapped, and given back parameter by parameter.
-            const double numbers = request.factored ? double(task.longest) * double(p.dIn + p.dOut)
-                                                    : double(p.dIn) * double(p.dOut);
-            all = std::max(all, double(task.samples.size()) * numbers);
+    double largest = 0, all = 0, summed = 0;
+    double longest = 0; // of all samples of a task
+    for (const PlannedTask& task : plan.tasks) {
+        longest = std::max(longest, double(task.samples.size()) *
+                                        (request.factored ? double(task.longest) : 1.0));
+    }
+    for (std::size_t first = 0; first < plan.parameters.size();) {
+        const std::size_t count = request.factored ? plan.sameInput(first) : 1;
+        double weights = 0, numbers = 0;
+        for (std::size_t i = first; i < first + count; ++i) {
+            const RecordedParameter& p = plan.parameters[i];
+            const double weight = double(p.dIn) * double(p.dOut);
+            weights += weight;
+            largest = std::max(largest, weight);
+            numbers += request.factored ? double(p.dIn + p.dOut) : weight;
         }
+        // Unfinished work is mapped, and given back when what shares an input is written.
+        all = std::max(all, longest * numbers);
+        summed = std::max(summed, weights);
+        first += count;
     }
     const bool fisher = request.structuralFisher || request.behavioralFisher;
     const double numbers =
         std::min(all, std::max(double(numbersWrittenAtOnce), request.factored ? 0 : largest));
     return dtypeSize(request.storage) * all + 2 * sizeof(float) * numbers +
-           (fisher ? 3 * sizeof(double) * largest : 0);
+           (fisher ? sizeof(double) * (summed + 2 * largest) : 0);
 }
 
 /// What memory holds, beside the program.
@@ -187,7 +216,8 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
     rules.maxSamples = request.maxSamples;
     rules.tokenize = sampleTokenizer(plan.directory);
     const double stored = dtypeSize(request.storage);
-    const double perToken = recordedNumbersPerToken(plan.parameters);
+    const double perToken = storedNumbersPerToken(plan.parameters);
+    const double perTokenBefore = recordedNumbersPerToken(plan.parameters);
     const double weights = recordedWeights(plan.parameters, true);
     for (const TaskFile& file : request.tasks) {
         PlannedTask task;
@@ -211,6 +241,13 @@ void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rul
         const auto n = double(task.samples.size());
         plan.diskBytes += request.factored ? n * double(task.longest) * perToken * stored
                                            : n * recordedWeights(plan.parameters, false) * stored;
+        plan.unfinishedBytes += request.factored
+                                    ? tokens * perTokenBefore * stored
+                                    : n * recordedWeights(plan.parameters, false) * stored;
+        const double biases =
+            n * 4 * (weights - recordedWeights(plan.parameters, false)); // as float32
+        plan.diskBytes += biases;
+        plan.unfinishedBytes += biases;
         if (request.structuralFisher && !request.fisherPerHead) {
             plan.diskBytes += 4 * weights;
         }

@@ -20,6 +20,8 @@ struct RecordedParameter {
     std::string name; ///< as in the file
     std::string bias; ///< its bias, if that is collected too; never of O
     std::int64_t layer = 0;
+    /// Its input is that of the parameter before it.
+    bool sharesInput = false;
     bool inOut = false;
     std::int64_t dIn = 0, dOut = 0;
     /// The parameter's own shape.
@@ -51,8 +53,11 @@ struct CollectPlan {
     double storeBytes = 0; ///< of factors that stay in the GPU's memory; 0: none do
     double peakBytes = 0;  ///< of the whole run, in the GPU's memory where it runs on one
     double diskBytes = 0;
-    double flops = 0; ///< forward, backward and Fisher
+    double unfinishedBytes = 0; ///< on disk beside the dump while that is written
+    double flops = 0;           ///< forward, backward and Fisher
     std::vector<std::string> warnings;
+    /// How many parameters, `first` and those behind it, have the same input.
+    std::size_t sameInput(std::size_t first) const;
     /// Threads of each worker.
     int operationThreads(const CollectRequest& request) const;
 };

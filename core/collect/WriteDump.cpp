@@ -4,12 +4,16 @@
 #include "base/Error.h"
 #include "base/Threads.h"
 #include "collect/MemoryPlan.h"
+#include "collect/SharedInputs.h"
 #include "collect/TorchThreads.h"
 #include "dump/DumpWriter.h"
 #include "fisher/Accumulator.h"
 #include "fisher/HeadReduction.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <deque>
 #include <optional>
 
 namespace qkov::collect {
@@ -23,21 +27,24 @@ struct Stored {
 // What one thread multiplies at a time.
 constexpr std::int64_t gradientsAtOnce = std::int64_t(1) << 16;
 
-/// One sample of one parameter, as float32.
+/// One sample of the parameters that are written together, as float32.
 struct SampleNumbers {
     std::size_t sample = 0;
-    const std::byte* data = nullptr;
+    std::vector<const std::byte*> data; ///< of each parameter
     std::int64_t tokens = 0;
-    at::Tensor input, gradOutput; ///< [tokens, dIn], [tokens, dOut]; or
-    at::Tensor gradient;          ///< [rows, columns]
+    at::Tensor input;                    ///< [tokens, dIn], and of each parameter
+    std::vector<at::Tensor> gradOutputs; ///< [tokens, dOut]; or of the only one
+    at::Tensor gradient;                 ///< [rows, columns]
 };
 
 /// Σ w g² of one parameter where its gradients are: in float64 on either side.
 class FisherSum {
   public:
-    FisherSum(const RecordedParameter& parameter, const std::vector<double>& weights,
-              at::Device device, int threads)
+    /// @param place of the parameter among those that are written together
+    FisherSum(const RecordedParameter& parameter, std::size_t place,
+              const std::vector<double>& weights, at::Device device, int threads)
         : m_parameter(parameter)
+        , m_place(place)
         , m_weights(weights)
         , m_device(device)
         , m_threads(threads)
@@ -92,12 +99,13 @@ class FisherSum {
         if (s.gradient.defined()) {
             return s.gradient.slice(0, begin, end).to(m_device);
         }
-        const at::Tensor x = s.input.to(m_device), g = s.gradOutput.to(m_device);
+        const at::Tensor x = s.input.to(m_device), g = s.gradOutputs[m_place].to(m_device);
         return m_parameter.inOut ? at::mm(x.slice(1, begin, end).t(), g)
                                  : at::mm(g.slice(1, begin, end).t(), x);
     }
 
     const RecordedParameter& m_parameter;
+    std::size_t m_place;
     const std::vector<double>& m_weights;
     at::Device m_device;
     int m_threads;
@@ -152,61 +160,150 @@ class TaskWriter {
         return total / static_cast<double>(infos.size());
     }
 
-    void writeParameter(std::size_t p, const CancelToken& token) {
-        const RecordedParameter& parameter = m_plan.parameters[p];
-        if (m_request.factored) {
-            m_writer.declareFactors(parameter.name, m_task.longest, parameter.dIn, parameter.dOut,
-                                    m_request.storage);
+    /// Parameters first … first + count − 1: one, or several that have the same input.
+    void writeParameters(std::size_t first, std::size_t count, const CancelToken& token) {
+        const Group group{first, count};
+        if (count == 1) {
+            write(group, {}, token);
+        } else if (const auto scales = sharedScales(group, token)) {
+            write(group, *scales, token);
         } else {
-            m_writer.declareGradients(parameter.name, parameter.shape(), m_request.storage);
-        }
-        const bool wantFisher = m_request.structuralFisher || m_request.behavioralFisher;
-        std::optional<FisherSum> sum;
-        if (wantFisher) {
-            sum.emplace(parameter, m_weights, m_device, m_threads);
-        }
-        std::vector<SampleNumbers> some;
-        std::int64_t numbers = 0;
-        const auto flush = [&] {
-            parallelFor(some.size(), m_threads,
-                        [&](std::size_t i, int) { convert(parameter, some[i]); });
-            for (const SampleNumbers& s : some) {
-                if (token.cancelled()) {
-                    throw Cancelled();
-                }
-                write(parameter, s);
+            for (std::size_t p = first; p < first + count; ++p) {
+                write({p, 1}, {}, token);
             }
-            if (sum) {
-                sum->add(some, token);
-            }
-            some.clear();
-            numbers = 0;
-        };
-        forEachSample([&](const Stored& stored, std::size_t inBatch, std::size_t sample) {
-            SampleNumbers s;
-            s.sample = sample;
-            s.data = stored.batch.payload() + stored.layout.offset(p, inBatch);
-            s.tokens = static_cast<std::int64_t>(m_task.samples[sample].ids.size());
-            numbers += m_request.factored ? s.tokens * (parameter.dIn + parameter.dOut)
-                                          : parameter.dIn * parameter.dOut;
-            some.push_back(std::move(s));
-            if (numbers >= numbersWrittenAtOnce) {
-                flush();
-            }
-        });
-        flush();
-        if (sum) {
-            writeFisher(parameter.name, parameter.shape(), sum->values());
         }
-        if (!parameter.bias.empty()) {
-            writeBias(p, wantFisher);
+        for (std::size_t p = first; p < first + count; ++p) {
+            if (!m_plan.parameters[p].bias.empty()) {
+                writeBias(p, wantsFisher());
+            }
         }
+        release();
+    }
+
+  private:
+    struct Group {
+        std::size_t first = 0, count = 1;
+    };
+    /// For each sample of the task; empty: as they lie.
+    using Scales = std::vector<SharedScale>;
+
+    bool wantsFisher() const { return m_request.structuralFisher || m_request.behavioralFisher; }
+
+    void release() const {
         for (const Stored& stored : m_stored) {
             stored.batch.release();
         }
     }
 
-  private:
+    /// How each sample's input is stored once; nothing where that costs digits.
+    std::optional<Scales> sharedScales(const Group& group, const CancelToken& token) {
+        Scales scales(m_task.samples.size());
+        if (m_request.storage == DType::f32) {
+            for (SharedScale& scale : scales) {
+                scale.gradOutput.assign(group.count, 0);
+            }
+            return scales;
+        }
+        std::vector<SampleNumbers> samples;
+        forEachSample([&](const Stored& stored, std::size_t inBatch, std::size_t sample) {
+            samples.push_back(placed(group, stored, inBatch, sample));
+        });
+        std::atomic<bool> possible = true;
+        parallelFor(samples.size(), m_threads, [&](std::size_t i, int) {
+            if (token.cancelled()) {
+                throw Cancelled();
+            }
+            const SampleNumbers& s = samples[i];
+            std::vector<FactorSizes> sizes;
+            for (std::size_t m = 0; possible && m < group.count; ++m) {
+                const RecordedParameter& p = m_plan.parameters[group.first + m];
+                const auto inputs = static_cast<std::size_t>(s.tokens * p.dIn);
+                const auto outputs = static_cast<std::size_t>(s.tokens * p.dOut);
+                const std::byte* output = s.data[m] + inputs * dtypeSize(m_request.storage);
+                sizes.push_back({largestStored(s.data[m], m_request.storage, inputs),
+                                 largestStored(output, m_request.storage, outputs)});
+            }
+            auto scale = possible ? sharedScale(sizes, m_request.computeDouble) : std::nullopt;
+            if (scale) {
+                scales[s.sample] = std::move(*scale);
+            } else {
+                possible = false;
+            }
+        });
+        release();
+        return possible ? std::optional(std::move(scales)) : std::nullopt;
+    }
+
+    SampleNumbers placed(const Group& group, const Stored& stored, std::size_t inBatch,
+                         std::size_t sample) const {
+        SampleNumbers s;
+        s.sample = sample;
+        s.tokens = static_cast<std::int64_t>(m_task.samples[sample].ids.size());
+        for (std::size_t m = 0; m < group.count; ++m) {
+            s.data.push_back(stored.batch.payload() +
+                             stored.layout.offset(group.first + m, inBatch));
+        }
+        return s;
+    }
+
+    void declare(const Group& group) {
+        const RecordedParameter& owner = m_plan.parameters[group.first];
+        if (!m_request.factored) {
+            m_writer.declareGradients(owner.name, owner.shape(), m_request.storage);
+            return;
+        }
+        m_writer.declareFactors(owner.name, m_task.longest, owner.dIn, owner.dOut,
+                                m_request.storage);
+        for (std::size_t m = 1; m < group.count; ++m) {
+            const RecordedParameter& p = m_plan.parameters[group.first + m];
+            m_writer.declareFactorsSharing(p.name, owner.name, p.dOut, m_request.storage);
+        }
+    }
+
+    void write(const Group& group, const Scales& scales, const CancelToken& token) {
+        declare(group);
+        std::deque<FisherSum> sums;
+        std::int64_t numbersPerToken = m_plan.parameters[group.first].dIn;
+        for (std::size_t m = 0; m < group.count; ++m) {
+            const RecordedParameter& p = m_plan.parameters[group.first + m];
+            numbersPerToken += p.dOut;
+            if (wantsFisher()) {
+                sums.emplace_back(p, m, m_weights, m_device, m_threads);
+            }
+        }
+        std::vector<SampleNumbers> some;
+        std::int64_t numbers = 0;
+        const auto flush = [&] {
+            parallelFor(some.size(), m_threads, [&](std::size_t i, int) {
+                convert(group, some[i], scales.empty() ? nullptr : &scales[some[i].sample]);
+            });
+            for (const SampleNumbers& s : some) {
+                if (token.cancelled()) {
+                    throw Cancelled();
+                }
+                write(group, s);
+            }
+            for (FisherSum& sum : sums) {
+                sum.add(some, token);
+            }
+            some.clear();
+            numbers = 0;
+        };
+        forEachSample([&](const Stored& stored, std::size_t inBatch, std::size_t sample) {
+            const RecordedParameter& p = m_plan.parameters[group.first];
+            some.push_back(placed(group, stored, inBatch, sample));
+            numbers += m_request.factored ? some.back().tokens * numbersPerToken : p.dIn * p.dOut;
+            if (numbers >= numbersWrittenAtOnce) {
+                flush();
+            }
+        });
+        flush();
+        for (std::size_t m = 0; m < sums.size(); ++m) {
+            const RecordedParameter& p = m_plan.parameters[group.first + m];
+            writeFisher(p.name, p.shape(), sums[m].values());
+        }
+    }
+
     template <class Body>
     void forEachSample(Body body) {
         for (std::size_t k = 0; k < m_stored.size(); ++k) {
@@ -223,26 +320,48 @@ class TaskWriter {
         return t;
     }
 
-    void convert(const RecordedParameter& p, SampleNumbers& s) const {
-        if (!m_request.factored) {
-            s.gradient = numbers(s.data, p.shape()[0], p.shape()[1]);
-            return;
+    /// As the dump will hold it.
+    void scale(at::Tensor& values, int power) const {
+        if (power != 0) {
+            values = values.mul_(std::ldexp(1.0, power)).to(at::kHalf).to(at::kFloat);
         }
-        s.input = numbers(s.data, s.tokens, p.dIn);
-        s.gradOutput = numbers(s.data + static_cast<std::size_t>(s.tokens * p.dIn) *
-                                            dtypeSize(m_request.storage),
-                               s.tokens, p.dOut);
     }
 
-    void write(const RecordedParameter& p, const SampleNumbers& s) {
+    void convert(const Group& group, SampleNumbers& s, const SharedScale* shared) const {
+        const RecordedParameter& owner = m_plan.parameters[group.first];
+        if (!m_request.factored) {
+            s.gradient = numbers(s.data[0], owner.shape()[0], owner.shape()[1]);
+            return;
+        }
+        const c10::NoGradGuard noGrad;
+        s.input = numbers(s.data[shared ? shared->source : 0], s.tokens, owner.dIn);
+        if (shared) {
+            scale(s.input, shared->input);
+        }
+        const auto inputBytes =
+            static_cast<std::size_t>(s.tokens * owner.dIn) * dtypeSize(m_request.storage);
+        for (std::size_t m = 0; m < group.count; ++m) {
+            const RecordedParameter& p = m_plan.parameters[group.first + m];
+            s.gradOutputs.push_back(numbers(s.data[m] + inputBytes, s.tokens, p.dOut));
+            if (shared) {
+                scale(s.gradOutputs.back(), shared->gradOutput[m]);
+            }
+        }
+    }
+
+    void write(const Group& group, const SampleNumbers& s) {
         const auto sample = static_cast<std::int64_t>(s.sample);
         if (!m_request.factored) {
-            m_writer.writeGradients(p.name, sample, 1, s.gradient.data_ptr<float>());
+            m_writer.writeGradients(m_plan.parameters[group.first].name, sample, 1,
+                                    s.gradient.data_ptr<float>());
             return;
         }
         const auto length = static_cast<std::int32_t>(s.tokens);
-        m_writer.writeFactors(p.name, sample, 1, s.tokens, s.input.data_ptr<float>(),
-                              s.gradOutput.data_ptr<float>(), &length);
+        for (std::size_t m = 0; m < group.count; ++m) {
+            m_writer.writeFactors(m_plan.parameters[group.first + m].name, sample, 1, s.tokens,
+                                  m == 0 ? s.input.data_ptr<float>() : nullptr,
+                                  s.gradOutputs[m].data_ptr<float>(), &length);
+        }
     }
 
     void writeBias(std::size_t p, bool wantFisher) {
@@ -327,9 +446,11 @@ void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spo
         }
         TaskWriter out(writer, plan, request, task, std::move(stored), types, device);
         summary.tasks[t].meanLoss = out.writeSamples();
-        for (std::size_t p = 0; p < plan.parameters.size(); ++p) {
-            out.writeParameter(p, job.token());
-            job.advance(double(p + 1) / double(plan.parameters.size()));
+        for (std::size_t p = 0; p < plan.parameters.size();) {
+            const std::size_t together = request.factored ? plan.sameInput(p) : 1;
+            out.writeParameters(p, together, job.token());
+            p += together;
+            job.advance(double(p) / double(plan.parameters.size()));
         }
     }
     job.checkCancelled();

@@ -70,6 +70,7 @@ struct DumpWriter::Impl {
     std::int64_t n = 0;
     std::map<std::string, Target> gradients, contributions, inputs, gradOutputs;
     std::map<std::string, h5::Object> lengths;
+    std::map<std::string, std::string> ownerOf; ///< of shared inputs; owners stand for themselves
     std::set<std::string> taskNames;
     StorageLoss loss;
     std::vector<std::byte> buffer;
@@ -205,6 +206,7 @@ struct DumpWriter::Impl {
         inputs.clear();
         gradOutputs.clear();
         lengths.clear();
+        ownerOf.clear();
         groups.clear();
         samples = h5::Object();
         task = h5::Object();
@@ -342,12 +344,30 @@ void DumpWriter::declareFactors(const std::string& parameter, std::int64_t maxTo
     d.lengths.emplace(parameter, h5::createDataset(group, "length", H5T_STD_I32LE, {d.n}));
 }
 
+void DumpWriter::declareFactorsSharing(const std::string& parameter, const std::string& owner,
+                                       std::int64_t dOut, DType dtype) {
+    Impl& d = *m_impl;
+    Target& input = Impl::find(d.inputs, owner);
+    if (std::find(input.written.begin(), input.written.end(), true) != input.written.end()) {
+        throw Error("DumpWriter: " + owner + " is written already");
+    }
+    const h5::Object group = h5::createGroup(d.group("factors"), parameter);
+    h5::linkDataset(input.set, group, "input");
+    d.gradOutputs.emplace(parameter, d.target(group, "grad_output", {input.dims[1], dOut}, dtype));
+    d.lengths.emplace(parameter, h5::createDataset(group, "length", H5T_STD_I32LE, {d.n}));
+    d.ownerOf[owner] = owner;
+    d.ownerOf[parameter] = owner;
+}
+
 void DumpWriter::writeFactors(const std::string& parameter, std::int64_t first, std::int64_t count,
                               std::int64_t tokens, const float* input, const float* gradOutput,
                               const std::int32_t* lengths) {
     Impl& d = *m_impl;
     d.checkRange(first, count);
-    Target& in = Impl::find(d.inputs, parameter);
+    const auto owner = d.ownerOf.find(parameter);
+    const bool shared = owner != d.ownerOf.end();
+    const bool sharer = shared && owner->second != parameter;
+    Target& in = Impl::find(d.inputs, shared ? owner->second : parameter);
     Target& out = Impl::find(d.gradOutputs, parameter);
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t length = lengths[i];
@@ -355,10 +375,10 @@ void DumpWriter::writeFactors(const std::string& parameter, std::int64_t first, 
             throw Error("DumpWriter: " + std::to_string(length) + " tokens of " +
                         std::to_string(std::min(tokens, in.dims[1])));
         }
-        const float* x = input + i * tokens * in.dims[2];
+        const float* x = sharer ? nullptr : input + i * tokens * in.dims[2];
         const float* g = gradOutput + i * tokens * out.dims[2];
         int shift = 0;
-        if (in.dtype == DType::f16) {
+        if (in.dtype == DType::f16 && !shared) {
             // Both factors get the same largest exponent: neither underflows before the other.
             const float largestX = largestFinite(x, static_cast<std::size_t>(length * in.dims[2]));
             const float largestG = largestFinite(g, static_cast<std::size_t>(length * out.dims[2]));
@@ -369,7 +389,9 @@ void DumpWriter::writeFactors(const std::string& parameter, std::int64_t first, 
                 shift = std::min(0, 14 - std::ilogb(largestX));
             }
         }
-        d.writeFactor(in, first + i, x, length, shift);
+        if (!sharer) {
+            d.writeFactor(in, first + i, x, length, shift);
+        }
         d.writeFactor(out, first + i, g, length, -shift);
     }
     h5::writeSlab(d.lengths.at(parameter), H5T_NATIVE_INT32, {first}, {count}, lengths);

@@ -13,7 +13,7 @@ namespace qkov::dump {
 
 /// Numbers that the stored type could not hold, over a whole dump.
 struct StorageLoss {
-    std::uint64_t written = 0;    ///< non-zero numbers given to the writer
+    std::uint64_t written = 0;     ///< non-zero numbers given to the writer
     std::uint64_t underflowed = 0; ///< of these, stored as zero
 };
 
@@ -47,6 +47,12 @@ class DumpWriter {
     /// Factored storage: input [n, maxTokens, dIn], grad_output [n, maxTokens, dOut].
     void declareFactors(const std::string& parameter, std::int64_t maxTokens, std::int64_t dIn,
                         std::int64_t dOut, DType dtype);
+    /// For a parameter that has the same input as `owner`, declared before in this task: its input
+    /// is a hard link to the owner's, of which only grad_output and length are its own. Factors of
+    /// an owner and its sharers are stored as given, not balanced (one sample's input has one scale
+    /// for all of them): the caller has done that. `input` of their writeFactors may be null.
+    void declareFactorsSharing(const std::string& parameter, const std::string& owner,
+                               std::int64_t dOut, DType dtype);
     /// Float32 [count, tokens, dIn] and [count, tokens, dOut], tokens ≤ maxTokens; rows at and
     /// behind lengths[i] are stored as zero. Each sample's two factors are balanced by a power of
     /// two (input / s, grad_output · s; their product is unchanged), so that small gradients
@@ -56,7 +62,8 @@ class DumpWriter {
                       const std::int32_t* lengths);
 
     /// values: float32 on disk, from float64 [shape].
-    void writeFisher(const FisherSet& set, const FisherEntry& entry, std::span<const double> values);
+    void writeFisher(const FisherSet& set, const FisherEntry& entry,
+                     std::span<const double> values);
     void writeHeadTypes(const HeadTypes& types);
 
     /// Samples whose loss is known only after the backward pass: overwrite samples/loss.

@@ -118,6 +118,8 @@ void writeAttribute(const Object& object, const char* name, const std::vector<st
 Object createGroup(const Object& parent, const std::string& name);
 /// Contiguous, space reserved at once, nothing written (holes read as zero).
 Object createDataset(const Object& parent, const std::string& name, hid_t type, const Dims& dims);
+/// A second name for the dataset, in `parent`.
+void linkDataset(const Object& dataset, const Object& parent, const std::string& name);
 void writeAll(const Object& dataset, hid_t memoryType, const void* values);
 void writeStrings(const Object& parent, const std::string& name,
                   const std::vector<std::string>& values);

@@ -13,7 +13,9 @@ Handle utf8Type() {
     return type;
 }
 
-std::vector<hsize_t> extent(const Dims& dims) { return {dims.begin(), dims.end()}; }
+std::vector<hsize_t> extent(const Dims& dims) {
+    return {dims.begin(), dims.end()};
+}
 
 Handle simpleSpace(const Dims& dims) {
     const auto e = extent(dims);
@@ -29,8 +31,8 @@ void putAttribute(const Object& object, const char* name, hid_t type, const Dims
         H5Adelete(object.id(), name);
     }
     const Handle space = simpleSpace(dims);
-    const Handle id(
-        H5Acreate2(object.id(), name, type, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    const Handle id(H5Acreate2(object.id(), name, type, space.get(), H5P_DEFAULT, H5P_DEFAULT),
+                    H5Aclose);
     if (!id || H5Awrite(id.get(), type, value) < 0) {
         object.fail(std::string("attribute ") + name + " can't be written" + because());
     }
@@ -102,8 +104,7 @@ Object createDataset(const Object& parent, const std::string& name, hid_t type, 
     // Reserved now: a dataset that were allocated at its first write would read as zeros before.
     H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY);
     // References to text of variable length must not start as rubbish; plain numbers are written.
-    const bool variable =
-        H5Tis_variable_str(type) > 0 || H5Tdetect_class(type, H5T_VLEN) > 0;
+    const bool variable = H5Tis_variable_str(type) > 0 || H5Tdetect_class(type, H5T_VLEN) > 0;
     H5Pset_fill_time(creation.get(), variable ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
     Handle id(H5Dcreate2(parent.id(), name.c_str(), type, space.get(), H5P_DEFAULT, creation.get(),
                          H5P_DEFAULT),
@@ -112,6 +113,13 @@ Object createDataset(const Object& parent, const std::string& name, hid_t type, 
         throw InputError("can't be created" + because(), parent.file(), parent.childPath(name));
     }
     return Object(std::move(id), parent.file(), parent.childPath(name));
+}
+
+void linkDataset(const Object& dataset, const Object& parent, const std::string& name) {
+    const Lock lock;
+    if (H5Olink(dataset.id(), parent.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT) < 0) {
+        throw InputError("can't be created" + because(), parent.file(), parent.childPath(name));
+    }
 }
 
 void writeAll(const Object& dataset, hid_t memoryType, const void* values) {

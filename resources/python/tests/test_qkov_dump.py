@@ -111,6 +111,62 @@ def test_llama_gqa():
     check(llama(), "dense", "mean")
 
 
+def same_dataset(f, a, b):
+    return h5py.h5o.get_info(f[a].id).addr == h5py.h5o.get_info(f[b].id).addr
+
+
+def test_a_common_input_is_stored_once():
+    model = llama()
+    base = "model.layers.1.self_attn."
+    path_of = lambda name: f"tasks/a/factors/{base}{name}_proj.weight/input"
+    for dtype, limit in (("f32", 1e-5), ("f16", 2e-3)):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "dump.h5")
+            write(model, path, "factors", dtype)
+            with h5py.File(path) as f:
+                assert same_dataset(f, path_of("q"), path_of("k")) and same_dataset(f, path_of("q"), path_of("v"))
+                assert not same_dataset(f, path_of("q"), path_of("o"))
+                for name in "qkv":
+                    group = f[f"tasks/a/factors/{base}{name}_proj.weight"]
+                    got = np.einsum("nti,nto->noi", *(group[part][:].astype(np.float64) for part in ("input", "grad_output")))
+                    want = expected(model, [samples(3)[k] for k in (1, 2, 3, 0)], f"{base}{name}_proj.weight", "mean")
+                    for have, right in zip(got, want):
+                        assert np.abs(have - right).max() <= limit * np.abs(want).max(), (dtype, name)
+
+
+def test_inputs_part_when_they_must():
+    """An input of its own in a later batch, and gradients too different in size for one scale."""
+    from types import SimpleNamespace
+    from qkov_dump.recorder import Factors
+    torch.manual_seed(3)
+    first, second = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    mask = torch.ones(2, 3)
+
+    def records(xk, size, names=("q.weight", "k.weight")):
+        g = {n: torch.randn(2, 3, 5) * (size if n == "k.weight" else 1e-4) for n in names}
+        x = {"q.weight": first, "k.weight": xk}
+        return {n: Factors(x[n], g[n], False) for n in names}
+
+    for batches, shared in (([records(first, 1e-4), records(first, 2e-4)], True),
+                            ([records(first, 1e-4), records(second, 1e-4)], False),
+                            ([records(first, 1e-4), records(first, 1e-9)], False)):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "dump.h5")
+            with DumpWriter(path, ModelInfo(llama().config.to_dict()), "factors", "f16") as dump:
+                task = dump.task("a")
+                for i, factors in enumerate(batches):
+                    recorder = SimpleNamespace(factors=lambda: factors, modules=dict.fromkeys(factors))
+                    task.append(recorder, mask, [f"{i}-{b}" for b in range(2)], [2, 2])
+            with h5py.File(path) as f:
+                assert same_dataset(f, "tasks/a/factors/q.weight/input", "tasks/a/factors/k.weight/input") == shared
+                for name in ("q.weight", "k.weight"):
+                    group = f[f"tasks/a/factors/{name}"]
+                    got = np.einsum("nti,nto->noi", *(group[p][:].astype(np.float64) for p in ("input", "grad_output")))
+                    want = np.concatenate([np.einsum("nti,nto->noi", r[name].input, r[name].grad_output) for r in batches])
+                    for have, right in zip(got, want):
+                        assert np.abs(have - right).max() <= 2e-3 * np.abs(right).max(), name
+
+
 def test_left_padding_is_the_same():
     model = gpt2()
     recorder = Recorder(model)

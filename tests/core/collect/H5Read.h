@@ -40,6 +40,16 @@ class H5Read {
         return H5Lexists(m_file, path.c_str(), H5P_DEFAULT) > 0;
     }
 
+    /// Whether two names are of one and the same dataset.
+    bool same(const std::string& a, const std::string& b) const {
+        H5O_info_t first, second;
+        if (H5Oget_info_by_name(m_file, a.c_str(), &first, H5P_DEFAULT) < 0 ||
+            H5Oget_info_by_name(m_file, b.c_str(), &second, H5P_DEFAULT) < 0) {
+            throw std::runtime_error("no dataset " + a + " or " + b);
+        }
+        return first.addr == second.addr;
+    }
+
     /// Any numbers, converted to double.
     H5Array numbers(const std::string& path) const {
         const hid_t data = H5Dopen2(m_file, path.c_str(), H5P_DEFAULT);

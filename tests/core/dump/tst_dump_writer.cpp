@@ -50,6 +50,7 @@ class TestDumpWriter : public QObject {
     void refusesWhatFloat16CantHold();
     void countsWhatFloat16Loses();
     void balancesFactors();
+    void sharedInputs();
     void refusesAnIncompleteDump();
     void refusesUnwritablePlaces();
 };
@@ -105,6 +106,32 @@ void TestDumpWriter::balancesFactors() {
     QCOMPARE(writer.storageLoss().written, std::uint64_t(6));
     QCOMPARE(writer.storageLoss().underflowed, std::uint64_t(0));
     writer.commit();
+}
+
+void TestDumpWriter::sharedInputs() {
+    QTemporaryDir folder;
+    DumpWriter writer(folder.filePath("d.h5").toStdString(), shape(), "test");
+    writer.beginTask("a", "mean", samples(2));
+    writer.declareFactors("p", 2, 3, 1, DType::f16);
+    writer.declareFactorsSharing("q", "p", 2, DType::f16);
+    QVERIFY_EXCEPTION_THROWN(writer.declareFactorsSharing("r", "nobody", 2, DType::f16), Error);
+    const float input[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    const float p[4] = {0.125F, 0.25F, 0.5F, 1}, q[8] = {8, 7, 6, 5, 4, 3, 2, 1};
+    const std::int32_t lengths[2] = {2, 1};
+    writer.writeFactors("p", 0, 2, 2, input, p, lengths);
+    QVERIFY_EXCEPTION_THROWN(writer.declareFactorsSharing("r", "p", 2, DType::f16), Error);
+    // The owner's input is what is missing where only the sharer is written.
+    QVERIFY(messageOf([&] {
+                DumpWriter other(folder.filePath("e.h5").toStdString(), shape(), "test");
+                other.beginTask("a", "mean", samples(2));
+                other.declareFactors("p", 2, 3, 1, DType::f16);
+                other.declareFactorsSharing("q", "p", 2, DType::f16);
+                other.writeFactors("q", 0, 2, 2, nullptr, q, lengths);
+                other.commit();
+            }).contains("was never written"));
+    writer.writeFactors("q", 0, 2, 2, nullptr, q, lengths);
+    writer.commit();
+    QCOMPARE(QDir(folder.path()).entryList(QDir::Files), QStringList("d.h5"));
 }
 
 void TestDumpWriter::refusesAnIncompleteDump() {

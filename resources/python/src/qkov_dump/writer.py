@@ -147,6 +147,7 @@ class Task:
         self.max_tokens = max_tokens
         self.ids, self.texts, self.groups = [], [], []
         self.n_tokens, self.losses, self.tokens, self.lengths = [], [], [], []
+        self.owner = None  # {parameter: the one whose stored input it uses}, known with the first batch
 
     def append(self, recorder, attention_mask, ids, n_tokens, losses=None, texts=None, groups=None,
                input_ids=None):
@@ -164,20 +165,22 @@ class Task:
             known.add(str(i))
         first = len(self.ids)
         lengths = mask.sum(1).tolist()
-        for name, f in recorder.factors().items():
+        factors = recorder.factors()
+        together = self._by_input(factors) if self.dump.storage == "factors" else [[name] for name in factors]
+        for names in together:
             for b in range(batch):
-                keep = mask[b].to(f.input.device)
-                x, g = f.input[b][keep].float(), f.grad_output[b][keep].float()
+                keep = mask[b].to(factors[names[0]].input.device)
+                x = factors[names[0]].input[b][keep].float()
+                gradients = {name: factors[name].grad_output[b][keep].float() for name in names}
                 if self.dump.storage == "dense":
-                    self._put(f"gradients/{name}", first + b, dense_gradient(x, g, f.conv1d).cpu().numpy())
+                    for name, g in gradients.items():
+                        gradient = dense_gradient(x, g, factors[name].conv1d)
+                        self._put(f"gradients/{name}", first + b, gradient.cpu().numpy())
                 else:
-                    x, g = _balanced(x, g)
-                    self._put(f"factors/{name}/input", first + b, x.cpu().numpy())
-                    self._put(f"factors/{name}/grad_output", first + b, g.cpu().numpy())
-                module = recorder.modules[name]
-                if self.dump.include_bias and getattr(module, "bias", None) is not None:
-                    grad = f.grad_output[b][keep].float().sum(0)
-                    self._put(f"gradients/{name[:-len('weight')]}bias", first + b, grad.cpu().numpy())
+                    self._put_factors(names, first + b, x, gradients)
+                for name, g in gradients.items():
+                    if self.dump.include_bias and getattr(recorder.modules[name], "bias", None) is not None:
+                        self._put(f"gradients/{name[:-len('weight')]}bias", first + b, g.sum(0).cpu().numpy())
         self.ids += [str(i) for i in ids]
         self.n_tokens += [int(n) for n in n_tokens]
         self.lengths += lengths
@@ -187,6 +190,45 @@ class Task:
         self.groups += [t or "" for t in (groups or nothing)]
         if input_ids is not None:
             self.tokens += [input_ids[b].cpu()[mask[b]].to(torch.int32).numpy() for b in range(batch)]
+
+    def _by_input(self, factors):
+        """Parameters by common input. Those that have parted once stay apart."""
+        if self.owner is None:
+            owners = {}
+            self.owner = {name: owners.setdefault(_place(f.input), name) for name, f in factors.items()}
+        groups = {}
+        for name in factors:
+            owner = self.owner[name]
+            if owner != name and _place(factors[owner].input) != _place(factors[name].input):
+                self._part(name)
+            groups.setdefault(self.owner[name], []).append(name)
+        return list(groups.values())
+
+    def _part(self, name):
+        """From here on `name` has an input of its own: a copy of what it shared."""
+        path, shared = f"factors/{name}/input", f"factors/{self.owner[name]}/input"
+        if path in self.group:
+            del self.group[path]
+            self.group.copy(self.group[shared], self.group, path)
+        self.owner[name] = name
+
+    def _put_factors(self, names, index, x, gradients):
+        sharing = [name for name in names if self.owner[name] == names[0]]  # some may just have parted
+        scale = None
+        if len(sharing) > 1:
+            scale = _shared_scale(x, [gradients[name] for name in sharing]) if self.dump.dtype == np.float16 else 1.0
+            if scale is None:
+                for name in sharing[1:]:
+                    self._part(name)
+        for name, g in gradients.items():
+            path = f"factors/{name}"
+            together = scale is not None and name in sharing
+            stored_x, stored_g = (x / scale, g * scale) if together else _balanced(x, g)
+            if not together or name == names[0]:
+                self._put(f"{path}/input", index, stored_x.cpu().numpy())
+            elif f"{path}/input" not in self.group:
+                self.group[f"{path}/input"] = self.group[f"factors/{names[0]}/input"]
+            self._put(f"{path}/grad_output", index, stored_g.cpu().numpy())
 
     def add_gradients(self, parameter, index, values, contributions=False):
         """Dense values of one sample, for converters."""
@@ -266,6 +308,36 @@ def _lost(values, stored):
     """The share of a tensor's norm that rounding took. Below 6e-8 float16 knows only zero."""
     norm = np.linalg.norm(values.astype(np.float64))
     return np.linalg.norm(values - stored.astype(np.float64)) / norm if norm > 0 else 0.0
+
+
+def _place(tensor):
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+
+
+# Gradients below this share of the largest are rounding of float32 passes, whatever their scale.
+_NOISE = 2.0 ** -20
+# A largest number this big leaves float16 the range that it needs below; else it may lose so much.
+_ROOMY, _MOST_TAKEN = 2.0 ** -6, 8
+
+
+def _shared_scale(x, gradients):
+    """The power of two for an input that several parameters share, as _balanced does for one; None
+    where their gradients are too different in size for one scale in float16."""
+    mx = float(x.abs().max()) if x.numel() else 0.0
+    sizes = [float(g.abs().max()) if g.numel() else 0.0 for g in gradients]
+    most = max(sizes)
+    if mx <= 0 or most <= 0:
+        return 1.0
+    least = min(s for s in sizes if s > _NOISE * most)
+    shift = min(round(0.5 * float(np.log2(mx) - 0.5 * (np.log2(least) + np.log2(most)))),
+                int(np.floor(np.log2(65504 / most))))
+    scale = 2.0 ** shift
+    if mx / scale > 65504:
+        return None
+    for now, alone in ((mx / scale, np.sqrt(mx * most)), (least * scale, np.sqrt(mx * least))):
+        if now < _ROOMY and now * _MOST_TAKEN < alone:
+            return None
+    return scale
 
 
 def _balanced(x, g):
