@@ -97,6 +97,20 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
         const at::Tensor index = rowIndex.slice(0, begin, end);
         const at::Tensor target = targets.slice(0, begin, end).unsqueeze(1);
         at::Tensor logits = decoder.rawLogits(rows.index_select(0, index));
+        at::Tensor factors = weights.slice(0, begin, end);
+        if (spec.logitScale != 1) {
+            factors = factors * spec.logitScale;
+        }
+        const at::Tensor fused = fusedCrossEntropy(logits, target, spec.logitScale,
+                                                   std::max(0.0, spec.logitSoftcap), wantGradient);
+        if (fused.defined()) {
+            result.terms.push_back(fused);
+            if (wantGradient) {
+                result.gradient.index_copy_(0, index,
+                                            decoder.headBackward(std::move(logits), factors));
+            }
+            continue;
+        }
         if (spec.logitScale != 1) {
             logits.mul_(spec.logitScale);
         }
@@ -115,10 +129,6 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
         grad.scatter_add_(1, target, at::full_like(target, -1, grad.options()));
         if (capped.defined()) {
             grad.mul_(1 - capped * capped);
-        }
-        at::Tensor factors = weights.slice(0, begin, end);
-        if (spec.logitScale != 1) {
-            factors = factors * spec.logitScale;
         }
         result.gradient.index_copy_(0, index, decoder.headBackward(std::move(grad), factors));
     }
@@ -164,7 +174,8 @@ BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const>
     };
 
     const Decoder::Context context = decoder.context(batch.lengths, batch.tokens);
-    at::Tensor hidden = decoder.embed(batch.ids).detach().requires_grad_(true);
+    // Below the first projections nothing is wanted: gradients begin at their outputs.
+    at::Tensor hidden = decoder.embed(batch.ids).detach();
     for (std::int64_t l = 0; l < decoder.spec().layers; ++l) {
         hidden = decoder.layer(l, hidden, context, observers);
     }

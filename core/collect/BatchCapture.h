@@ -35,8 +35,8 @@ struct BatchCapture {
 };
 
 /// One padded batch. The loss differentiated is Σ_b loss_b; samples don't interact, so every
-/// gradOutput row belongs to its own sample's loss alone. No weight gradient is computed: only the
-/// hidden states require grad.
+/// gradOutput row belongs to its own sample's loss alone. No weight gradient is computed: gradients
+/// go back to the first layer's projections.
 /// @throws Cancelled between steps of either pass
 BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const> samples,
                           LossReduction reduction, const CancelToken& token);

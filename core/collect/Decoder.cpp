@@ -87,6 +87,9 @@ at::Tensor Decoder::attention(std::int64_t index, const at::Tensor& x, const Con
     const auto project = [&](Slot slot, const Linear& linear, const at::Tensor& input) {
         at::Tensor y = linear(input);
         if (observers.projection) {
+            if (c10::GradMode::is_enabled() && !y.requires_grad()) {
+                y.requires_grad_(true);
+            }
             observers.projection(index, slot, linear, input, y);
         }
         return y;

@@ -33,7 +33,8 @@ struct Linear {
 /// Which of a layer's recorded matrices.
 enum class Slot : std::uint8_t { qkv, q, k, v, o };
 
-/// Told of every attention projection as it happens. x [B, T, in], y [B, T, out].
+/// Told of every attention projection as it happens. x [B, T, in], y [B, T, out]. While gradients
+/// are recorded, those of every y are.
 using ProjectionSink = std::function<void(std::int64_t layer, Slot slot, const Linear& linear,
                                           const at::Tensor& x, const at::Tensor& y)>;
 /// Told of every layer's attention weights [B, H, T, T].

@@ -17,7 +17,7 @@ constexpr double programBytes = 195e6;
 /// Logits held at once, in numbers: the head's rows are worked off in chunks of this size, so that
 /// a large vocabulary costs little memory.
 constexpr std::int64_t logitsAtOnce(bool cuda) {
-    return std::int64_t(1) << (cuda ? 26 : 23);
+    return std::int64_t(1) << (cuda ? 27 : 23);
 }
 
 /// Numbers of one parameter that are put into the dump at a time.

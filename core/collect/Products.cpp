@@ -3,6 +3,12 @@
 
 #include "base/Error.h"
 
+#if QKOV_HOPPER_KERNELS
+#include "collect/cuda/Kernels.h"
+
+#include <c10/core/impl/VirtualGuardImpl.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -85,6 +91,80 @@ at::Tensor product(const SplitRows& rows, const at::Tensor& high, const at::Tens
     return bias.defined() ? at::addcmul(bias, y, back) : y.mul_(back);
 }
 
+#if QKOV_HOPPER_KERNELS
+
+/// Where our kernels can run what Torch would run now.
+bool ours(at::Device device, cuda::Queue& queue) {
+    if (!device.is_cuda()) {
+        return false;
+    }
+    queue.device = device.index();
+    // Another stream than the default can't be had in every version.
+    return cuda::usable(queue.device) &&
+           c10::impl::VirtualGuardImpl(device.type()).getStream(device).id() == 0;
+}
+
+/// rows x [R, K] · w [K, M], plus bias [M], by one kernel; undefined where there is none for it.
+/// @param scale, back [R]; undefined: found from x
+at::Tensor fusedProduct(const at::Tensor& x, const at::Tensor& high, const at::Tensor& low,
+                        double weightScale, const at::Tensor& bias, at::Tensor scale = {},
+                        at::Tensor back = {}) {
+    cuda::Queue queue;
+    if (x.scalar_type() != at::kFloat || x.stride(1) != 1 || !ours(x.device(), queue)) {
+        return {};
+    }
+    cuda::SplitProduct p;
+    p.x = x.data_ptr<float>();
+    p.rows = x.size(0);
+    p.depth = x.size(1);
+    p.xStride = p.rows == 1 ? (p.depth + 3) / 4 * 4 : x.stride(0);
+    p.high = high.data_ptr();
+    p.low = low.defined() ? low.data_ptr() : nullptr;
+    p.columns = high.size(1);
+    p.wDepthStride = high.stride(0);
+    p.wColumnStride = high.stride(1);
+    p.factor = static_cast<float>(1 / weightScale);
+    p.bias = bias.defined() ? bias.data_ptr<float>() : nullptr;
+    // Rows that a kernel can read again in fours.
+    p.outStride = (p.columns + 3) / 4 * 4;
+    const at::Tensor whole = at::empty({p.rows, p.outStride}, x.options());
+    p.out = whole.data_ptr<float>();
+    if (!cuda::fits(p)) {
+        return {};
+    }
+    if (!scale.defined()) {
+        const at::Tensor both = at::empty({2, p.rows}, x.options());
+        scale = both[0];
+        back = both[1];
+        cuda::rowScales(p.x, p.rows, p.depth, p.xStride, scale.data_ptr<float>(),
+                        back.data_ptr<float>(), queue);
+    }
+    p.scale = scale.data_ptr<float>();
+    p.back = back.data_ptr<float>();
+    at::Tensor workspace;
+    if (const std::int64_t numbers = cuda::workspaceNumbers(p, queue.device)) {
+        workspace = at::empty({numbers}, x.options());
+        p.workspace = workspace.data_ptr<float>();
+    }
+    cuda::splitProduct(p, queue);
+    return p.outStride == p.columns ? whole : whole.narrow(1, 0, p.columns);
+}
+
+#else
+
+at::Tensor fusedProduct(const at::Tensor&, const at::Tensor&, const at::Tensor&, double,
+                        const at::Tensor&, const at::Tensor& = {}, const at::Tensor& = {}) {
+    return {};
+}
+
+#endif
+
+at::Tensor product(const at::Tensor& x, const at::Tensor& high, const at::Tensor& low,
+                   double weightScale, const at::Tensor& bias) {
+    const at::Tensor fused = fusedProduct(x, high, low, weightScale, bias);
+    return fused.defined() ? fused : product(split(x), high, low, weightScale, bias);
+}
+
 class HalfLinear : public torch::autograd::Function<HalfLinear> {
   public:
     static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
@@ -95,15 +175,14 @@ class HalfLinear : public torch::autograd::Function<HalfLinear> {
             context->saved_data["low"] = weight->low;
         }
         context->saved_data["scale"] = weight->scale;
-        return product(split(x), weight->high.t(),
-                       weight->low.defined() ? weight->low.t() : at::Tensor(), weight->scale,
-                       *bias);
+        return product(x, weight->high.t(), weight->low.defined() ? weight->low.t() : at::Tensor(),
+                       weight->scale, *bias);
     }
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                    torch::autograd::variable_list gradients) {
         auto& saved = context->saved_data;
         const auto low = saved.find("low");
-        return {product(split(gradients[0].contiguous()), saved["high"].toTensor(),
+        return {product(gradients[0].contiguous(), saved["high"].toTensor(),
                         low == saved.end() ? at::Tensor() : low->second.toTensor(),
                         saved["scale"].toDouble(), {}),
                 {},
@@ -149,11 +228,44 @@ at::Tensor halfLinear(const at::Tensor& x, const HalfWeight& weight, const at::T
     std::vector<std::int64_t> shape = x.sizes().vec();
     const at::Tensor y = HalfLinear::apply(x.reshape({-1, x.size(-1)}), &weight, &bias);
     shape.back() = y.size(1);
-    return y.view(shape);
+    return y.reshape(shape);
 }
 
 at::Tensor halfProduct(at::Tensor x, const HalfWeight& weight, const at::Tensor& rowFactors) {
+    const at::Tensor back = rowFactors.flatten() / top;
+    const at::Tensor fused =
+        fusedProduct(x, weight.high, weight.low, weight.scale, {}, at::full_like(back, top), back);
+    if (fused.defined()) {
+        return fused;
+    }
     return product(split(x.mul_(top), rowFactors / top), weight.high, weight.low, weight.scale, {});
+}
+
+at::Tensor fusedCrossEntropy(at::Tensor& logits, const at::Tensor& target, double scale, double cap,
+                             bool gradient) {
+#if QKOV_HOPPER_KERNELS
+    cuda::Queue queue;
+    if (logits.scalar_type() == at::kFloat && logits.stride(1) == 1 && logits.stride(0) % 4 == 0 &&
+        reinterpret_cast<std::uintptr_t>(logits.data_ptr()) % 16 == 0 &&
+        ours(logits.device(), queue)) {
+        const at::Tensor loss = at::empty({logits.size(0)}, logits.options());
+        const at::Tensor targets = target.contiguous();
+        cuda::CrossEntropy work;
+        work.logits = logits.data_ptr<float>();
+        work.rows = logits.size(0);
+        work.columns = logits.size(1);
+        work.stride = logits.stride(0);
+        work.target = targets.data_ptr<std::int64_t>();
+        work.scale = static_cast<float>(scale);
+        work.cap = static_cast<float>(cap);
+        work.gradient = gradient;
+        work.loss = loss.data_ptr<float>();
+        cuda::crossEntropy(work, queue);
+        return loss;
+    }
+#endif
+    (void)logits, (void)target, (void)scale, (void)cap, (void)gradient;
+    return {};
 }
 
 #else
@@ -182,6 +294,10 @@ at::Tensor halfLinear(const at::Tensor&, const HalfWeight&, const at::Tensor&) {
 
 at::Tensor halfProduct(at::Tensor, const HalfWeight&, const at::Tensor&) {
     lacking();
+}
+
+at::Tensor fusedCrossEntropy(at::Tensor&, const at::Tensor&, double, double, bool) {
+    return {};
 }
 
 #endif

@@ -31,4 +31,12 @@ at::Tensor halfLinear(const at::Tensor& x, const HalfWeight& weight, const at::T
 /// at most 2. x is overwritten.
 at::Tensor halfProduct(at::Tensor x, const HalfWeight& weight, const at::Tensor& rowFactors);
 
+/// Cross entropy of logits in one pass over them, where there is a kernel for it.
+/// @param logits [R, V], z = cap · tanh(scale · logit / cap) (cap 0: scale · logit); become the
+///        loss's gradient with respect to them, to be multiplied by `scale`, if `gradient`
+/// @param target int64 [R]
+/// @return −log p of the targets [R]; undefined: nothing was done
+at::Tensor fusedCrossEntropy(at::Tensor& logits, const at::Tensor& target, double scale, double cap,
+                             bool gradient);
+
 } // namespace qkov::collect

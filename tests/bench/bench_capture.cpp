@@ -11,12 +11,15 @@
 //
 // bench_capture [--device cpu|cuda] [--samples N] [--tokens T,T] [--layers L] [--batch B]
 //               [--no-loop]
+// bench_capture --only-capture [the same options]
+//     nothing but capture, for a profiler
 // bench_capture --check FOLDER… [--device cuda]
-//     gradients on the device against float64 on the CPU
+//     gradients and head scores on the device against float64 on the CPU
 #include "base/Error.h"
 #include "base/Threads.h"
 #include "collect/CollectRun.h"
 #include "collect/DeviceStore.h"
+#include "collect/HeadScores.h"
 
 #include <ATen/Parallel.h>
 
@@ -43,7 +46,7 @@ struct Options {
     std::int64_t samples = 16, layers = 12, batch = 0;
     std::vector<std::int64_t> tokens{64, 256};
     std::vector<std::string> check;
-    bool loop = true;
+    bool loop = true, onlyCapture = false;
 };
 
 /// A folder with a GPT-2-small of random float16 weights.
@@ -230,6 +233,16 @@ void measure(const Options& o) {
                 w.requires_grad_(on);
             }
         };
+        if (o.onlyCapture) {
+            const auto once = [&](std::size_t b) {
+                captureBatch(decoder, batches[b], LossReduction::mean, {});
+            };
+            once(0);
+            std::printf("capture of %lld samples of %lld tokens %.4f s\n",
+                        static_cast<long long>(o.samples), static_cast<long long>(tokens),
+                        all(once));
+            continue;
+        }
         needGradients(true);
         plainPass(trained, batches[0]);
         const double plain = all([&](std::size_t b) { plainPass(trained, batches[b]); });
@@ -301,7 +314,11 @@ void measure(const Options& o) {
         std::printf("\n");
         std::fflush(stdout);
     }
-    std::filesystem::remove_all(folder);
+    // Torch 2 brings a remove_all() of another standard library, which crashes here.
+    for (const char* file : {"model.safetensors", "config.json"}) {
+        std::remove((folder / file).c_str());
+    }
+    std::remove(folder.c_str());
 }
 
 void check(const Options& o) {
@@ -318,6 +335,11 @@ void check(const Options& o) {
             all.push_back(&s);
         }
         const auto expected = captureBatch(reference, all, LossReduction::mean, {});
+        const Probe probe =
+            randomProbe(reference.spec().vocabulary, {}, reference.spec().maxPositions, {});
+        Job referenceJob;
+        const int threads = defaultThreadCount();
+        const dump::HeadTypes exact = computeHeadTypes(reference, probe, referenceJob, threads, {});
         struct Way {
             const char* name;
             at::ScalarType type;
@@ -336,8 +358,24 @@ void check(const Options& o) {
                     (g - e).flatten(1).abs().amax(1) / e.flatten(1).abs().amax(1);
                 worst = std::max(worst, ratio.max().item<double>());
             }
-            std::printf("%s %s on %s: %.2g\n", folder.filename().c_str(), way.name,
-                        o.device.c_str(), worst);
+            double loss = 0;
+            for (std::size_t i = 0; i < all.size(); ++i) {
+                loss = std::max(loss, std::abs(got.losses[i] / expected.losses[i] - 1));
+            }
+            Job job;
+            const dump::HeadTypes types = computeHeadTypes(decoder, probe, job, threads, {});
+            double heads = 0;
+            int renamed = 0;
+            for (std::size_t i = 0; i < types.scores.size(); ++i) {
+                heads = std::max(heads, double(std::abs(types.scores[i] - exact.scores[i])));
+            }
+            for (std::size_t i = 0; i < types.type.size(); ++i) {
+                renamed += types.type[i] != exact.type[i];
+            }
+            std::printf("%s %s on %s: gradients %.2g, losses %.2g, head scores %.2g, other types "
+                        "%d\n",
+                        folder.filename().c_str(), way.name, o.device.c_str(), worst, loss, heads,
+                        renamed);
         }
     }
 }
@@ -357,6 +395,8 @@ int main(int argc, char** argv) {
             o.layers = std::max(1L, std::atol(next().c_str()));
         } else if (a == "--batch") {
             o.batch = std::atol(next().c_str());
+        } else if (a == "--only-capture") {
+            o.onlyCapture = true;
         } else if (a == "--no-loop") {
             o.loop = false;
         } else if (a == "--tokens") {
