@@ -50,7 +50,7 @@ void import(const Session& session, const Options& o) {
     request.layout = o.layout;
     request.lossReduction = o.lossReduction;
     request.out = o.out;
-    session.checkOutputs({o.out}, {});
+    session.checkOutputs({o.out}, dump::importedFiles(request));
     Job job = session.job();
     const dump::ImportSummary summary = dump::importStores(request, job);
     session.clearProgress();

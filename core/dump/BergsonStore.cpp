@@ -6,7 +6,6 @@
 #include "dump/ImportStore.h"
 
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 namespace qkov::dump {
 namespace {
@@ -14,13 +13,14 @@ namespace {
 constexpr std::int64_t maxSamples = std::int64_t(1) << 28;
 constexpr std::int64_t maxRow = std::int64_t(1) << 40;
 
-/// int64 numbers of a one-dimensional .npy file.
-std::vector<std::int64_t> readOffsets(const std::filesystem::path& file) {
-    const std::string bytes = readText(file, std::uint64_t(1) << 32);
+/// `count` int64 numbers of a one-dimensional .npy file.
+std::vector<std::int64_t> readOffsets(const std::filesystem::path& file, std::int64_t count) {
+    constexpr std::uint64_t largestHeader = 65536 + 12;
+    const std::string bytes = readText(file, largestHeader + 8 * static_cast<std::uint64_t>(count));
     const auto fail = [&](const std::string& what) -> void {
         throw InputError(what, file, {}, "expected one-dimensional little-endian int64 numbers");
     };
-    if (bytes.size() < 10 || bytes.compare(0, 6, "\x93NUMPY") != 0) {
+    if (bytes.size() < 12 || bytes.compare(0, 6, "\x93NUMPY") != 0) {
         fail("is not a .npy file");
     }
     const bool wide = bytes[6] >= 2;
@@ -45,8 +45,7 @@ class BergsonStore final : public GradientStore {
     explicit BergsonStore(const std::filesystem::path& folder)
         : m_raw(folder / "gradients.bin") {
         const std::filesystem::path infoFile = folder / "info.json";
-        const auto info =
-            nlohmann::ordered_json::parse(readText(infoFile, 64U << 20), nullptr, false);
+        const auto info = parseStoreJson(readText(infoFile, 64U << 20), infoFile);
         const auto fail = [&](const std::string& what, const char* key) -> void {
             throw InputError(what, infoFile, key);
         };
@@ -55,11 +54,11 @@ class BergsonStore final : public GradientStore {
         }
         const auto integer = [&](const char* key) {
             const auto it = info.find(key);
-            if (it == info.end() || !it->is_number_integer() || it->get<std::int64_t>() < 0 ||
-                it->get<std::int64_t>() > maxSamples) {
+            const auto n = it == info.end() ? std::nullopt : wholeNumber(*it, maxSamples);
+            if (!n) {
                 fail("is not a sensible number", key);
             }
-            return it->get<std::int64_t>();
+            return n.value_or(0);
         };
         const std::int64_t rows = integer("num_grads");
         const std::int64_t items = info.contains("num_items") ? integer("num_items") : rows;
@@ -68,7 +67,7 @@ class BergsonStore final : public GradientStore {
             fail("is not an object of sizes", "grad_sizes");
         }
         for (const auto& [name, size] : sizes->items()) {
-            const std::int64_t n = size.is_number_integer() ? size.get<std::int64_t>() : 0;
+            const std::int64_t n = wholeNumber(size, maxRow).value_or(0);
             if (n <= 0 || n > maxRow - m_rowCount) {
                 fail("'" + name + "' is not a sensible size", "grad_sizes");
             }
@@ -82,9 +81,15 @@ class BergsonStore final : public GradientStore {
         }
         m_dtype = numpyDType(dtype->get<std::string>(), infoFile, "base_dtype");
 
-        const bool tokens = info.value("attribute_tokens", false);
-        if (tokens) {
-            m_offsets = readOffsets(folder / "offsets.npy");
+        if (items == 0) {
+            throw InputError("holds no samples", folder);
+        }
+        const auto tokens = info.find("attribute_tokens");
+        if (tokens != info.end() && !tokens->is_boolean() && !tokens->is_null()) {
+            fail("is neither true nor false", "attribute_tokens");
+        }
+        if (tokens != info.end() && *tokens == true) {
+            m_offsets = readOffsets(folder / "offsets.npy", items + 1);
             bool sound = static_cast<std::int64_t>(m_offsets.size()) == items + 1 &&
                          m_offsets.front() == 0 && m_offsets.back() == rows;
             for (std::size_t i = 1; sound && i < m_offsets.size(); ++i) {
@@ -115,7 +120,7 @@ class BergsonStore final : public GradientStore {
         for (std::int64_t i = 0; i < items; ++i) {
             m_ids.push_back(std::to_string(i));
         }
-        if (std::filesystem::exists(folder / "normalizers.pth")) {
+        if (isThere(folder / "normalizers.pth")) {
             m_warnings.push_back((folder / "normalizers.pth").string() +
                                  ": the gradients were scaled by an optimizer's second moments; "
                                  "their scores are not those of plain gradients");
@@ -138,7 +143,7 @@ class BergsonStore final : public GradientStore {
                  static_cast<std::uint64_t>(m_starts[module])) *
                 dtypeSize(m_dtype);
             m_raw.read(at, bytes.size(), bytes.data());
-            convertToFloat(bytes.data(), m_dtype, n, to);
+            convertStored(bytes.data(), m_dtype, n, to, m_raw.file());
         };
         if (m_offsets.empty()) {
             row(static_cast<std::int64_t>(sample), target);
@@ -171,8 +176,7 @@ class BergsonStore final : public GradientStore {
 } // namespace
 
 std::unique_ptr<GradientStore> openBergsonStore(const std::filesystem::path& folder) {
-    if (!std::filesystem::exists(folder / "info.json") ||
-        !std::filesystem::exists(folder / "gradients.bin")) {
+    if (!isThere(folder / "info.json") || !isThere(folder / "gradients.bin")) {
         return nullptr;
     }
     return std::make_unique<BergsonStore>(folder);

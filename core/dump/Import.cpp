@@ -28,6 +28,13 @@ Matrix fit(const StoreModule& module, std::size_t index, const model::ParameterI
     Matrix m{index, &p, headsOut ? p.headAxisLength : p.otherAxisLength,
              headsOut ? p.otherAxisLength : p.headAxisLength, false};
     // One axis may be free; the other tells it.
+    std::int64_t plain = 0, wide = 0;
+    if (__builtin_mul_overflow(m.out, m.in, &plain) ||
+        __builtin_add_overflow(plain, m.out, &wide) || m.in > INT64_MAX / 2) {
+        throw InputError("is too large: [" + std::to_string(m.out) + ", " + std::to_string(m.in) +
+                             "] by the model's config",
+                         store, module.name);
+    }
     if (m.out == 0 && m.in > 0) {
         m.out = module.count % m.in == 0 ? module.count / m.in : module.count / (m.in + 1);
     } else if (m.in == 0 && m.out > 0) {
@@ -58,6 +65,9 @@ std::vector<SampleLine> readSampleLines(const std::filesystem::path& file) {
     if (!in) {
         throw InputError("can't be opened", file);
     }
+    if (std::error_code ignored; std::filesystem::is_directory(file, ignored)) {
+        throw InputError("is a folder, expected JSON Lines", file);
+    }
     std::vector<SampleLine> lines;
     std::string text;
     for (std::size_t number = 1; std::getline(in, text); ++number) {
@@ -71,11 +81,18 @@ std::vector<SampleLine> readSampleLines(const std::filesystem::path& file) {
         try {
             SampleLine line;
             if (const auto id = json.find("id"); id != json.end()) {
-                line.id = id->is_string() ? id->get<std::string>() : id->dump();
+                line.id = id->is_number_integer() ? id->dump() : id->get<std::string>();
             }
             line.text = json.value("text", "");
             line.group = json.value("group", "");
-            line.tokens = json.value("n_tokens", 0);
+            if (const auto n = json.find("n_tokens"); n != json.end()) {
+                const auto tokens = wholeNumber(*n, INT32_MAX);
+                if (!tokens) {
+                    throw InputError("has an n_tokens that is no number of tokens", file,
+                                     "line " + std::to_string(number));
+                }
+                line.tokens = static_cast<std::int32_t>(*tokens);
+            }
             lines.push_back(std::move(line));
         } catch (const nlohmann::json::exception&) {
             throw InputError(
@@ -115,7 +132,9 @@ std::vector<SampleInfo> sampleInfos(const GradientStore& store, const ImportTask
     } else {
         std::map<std::string, const SampleLine*> byId;
         for (const SampleLine& line : lines) {
-            byId[line.id] = &line;
+            if (!byId.emplace(line.id, &line).second) {
+                throw InputError("has the id '" + line.id + "' twice", task.samples);
+            }
         }
         for (SampleInfo& s : samples) {
             const auto it = byId.find(s.id);
@@ -135,7 +154,7 @@ std::vector<SampleInfo> sampleInfos(const GradientStore& store, const ImportTask
 }
 
 std::unique_ptr<GradientStore> openStore(const std::filesystem::path& folder) {
-    if (!std::filesystem::is_directory(folder)) {
+    if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
         throw InputError("is not a folder", folder);
     }
     if (auto store = openBergsonStore(folder)) {
@@ -169,6 +188,12 @@ Found findMatrices(const GradientStore& store, const ImportTask& task,
     for (const model::ParameterInfo& p : found.layout.parameters()) {
         const auto it = moduleOf.find(p.name);
         if (it != moduleOf.end()) {
+            const std::string& name = store.modules()[it->second].name;
+            if (std::any_of(name.begin(), name.end(), [](char c) {
+                    return c == '/' || (static_cast<unsigned char>(c) < 0x20) || c == 0x7f;
+                })) {
+                throw InputError("'" + name + "' can't be the name of a parameter", task.store);
+            }
             found.matrices.push_back(fit(store.modules()[it->second], it->second, p, task.store));
         }
     }
@@ -185,7 +210,8 @@ DType dumpDType(const GradientStore& store) {
 }
 
 model::ModelShape shapeOf(const ImportRequest& request) {
-    const std::filesystem::path config = std::filesystem::is_directory(request.config)
+    std::error_code ignored;
+    const std::filesystem::path config = std::filesystem::is_directory(request.config, ignored)
                                              ? request.config / "config.json"
                                              : request.config;
     return model::shapeFromConfig(readText(config, 64U << 20), config);
@@ -316,9 +342,28 @@ ImportPreview previewImport(const ImportRequest& request) {
     return preview;
 }
 
+std::vector<std::filesystem::path> importedFiles(const ImportRequest& request) {
+    std::vector<std::filesystem::path> files{request.config, request.config / "config.json",
+                                             request.layout};
+    for (const ImportTask& task : request.tasks) {
+        files.push_back(task.samples);
+        for (auto& file : filesOf(task.store)) {
+            files.push_back(std::move(file));
+        }
+    }
+    std::erase_if(files, [](const auto& file) { return file.empty() || !isThere(file); });
+    return files;
+}
+
 ImportSummary importStores(const ImportRequest& request, Job& job) {
     if (request.tasks.empty()) {
         throw UsageError("nothing to import; give NAME=STORE");
+    }
+    for (const auto& file : importedFiles(request)) {
+        std::error_code ignored;
+        if (std::filesystem::equivalent(file, request.out, ignored)) {
+            throw UsageError(request.out.string() + " is an input; write to another file");
+        }
     }
     model::ModelShape shape = shapeOf(request);
     if (!request.layout.empty()) {
@@ -327,6 +372,11 @@ ImportSummary importStores(const ImportRequest& request, Job& job) {
     std::vector<std::unique_ptr<GradientStore>> stores;
     for (const ImportTask& task : request.tasks) {
         stores.push_back(openStore(task.store));
+    }
+    // All that can be refused is, before the file is there.
+    for (std::size_t t = 0; t < stores.size(); ++t) {
+        findMatrices(*stores[t], request.tasks[t], shape);
+        sampleInfos(*stores[t], request.tasks[t]);
     }
     ImportSummary summary;
     DumpWriter writer(request.out, shape, std::string("qkov import ") + QKOV_VERSION);

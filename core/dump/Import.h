@@ -41,10 +41,14 @@ struct ImportSummary {
     std::vector<std::string> warnings;
 };
 
+/// What an import reads, config and layout included: the dump can't be written there.
+std::vector<std::filesystem::path> importedFiles(const ImportRequest& request);
+
 /// Blocks in stores are [out, in], also for GPT-2's Conv1D, whose matrices are turned round. A bias
 /// column behind the inputs is split off. Reads one sample's block at a time.
 /// @throws InputError naming the file: not a store, truncated, no attention matrices, projected
-///         gradients (they have no head axis), sizes that disagree with the model
+///         gradients (they have no head axis), sizes that disagree with the model; nothing is
+///         written then. UsageError: the dump would replace what is read
 ImportSummary importStores(const ImportRequest& request, Job& job);
 
 /// What an import would read and write. Nothing is thrown for what the request lacks or names

@@ -6,7 +6,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,7 +38,12 @@ class GradientStore {
 std::unique_ptr<GradientStore> openBergsonStore(const std::filesystem::path& folder);
 std::unique_ptr<GradientStore> openLogixLog(const std::filesystem::path& folder);
 
-/// A file whose byte ranges are read where they lie.
+/// Regular files in the folder that a store may consist of.
+std::vector<std::filesystem::path> filesOf(const std::filesystem::path& folder);
+/// Whether there is something of that name; false where it can't be looked at.
+bool isThere(const std::filesystem::path& file);
+
+/// A regular file, or a link to one, whose byte ranges are read where they lie.
 class RawFile {
   public:
     explicit RawFile(const std::filesystem::path& file);
@@ -55,6 +63,18 @@ class RawFile {
 
 /// The whole text of a file of at most `limit` bytes. @throws InputError
 std::string readText(const std::filesystem::path& file, std::uint64_t limit);
+/// JSON of a stranger, keys in their order. Nesting is limited, and a key that stands twice in an
+/// object is refused: two programs would read two different things.
+/// @param entry if set, the text must be a list, of which each entry is given here and forgotten
+/// @throws InputError
+nlohmann::ordered_json
+parseStoreJson(const std::string& text, const std::filesystem::path& file,
+               const std::function<void(const nlohmann::ordered_json&)>& entry = {});
+/// A whole number from 0 to `limit`; none for all else, also for 2.0 and "2".
+std::optional<std::int64_t> wholeNumber(const nlohmann::ordered_json& value, std::int64_t limit);
+/// To float32. @throws InputError a finite number lies outside of it
+void convertStored(const void* source, DType type, std::size_t n, float* target,
+                   const std::filesystem::path& file);
 /// "float32", … as NumPy writes them. @throws InputError
 DType numpyDType(const std::string& name, const std::filesystem::path& file,
                  const std::string& where);

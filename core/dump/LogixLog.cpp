@@ -6,12 +6,14 @@
 #include "dump/ImportStore.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 namespace qkov::dump {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t largestBlock = std::int64_t(1) << 40;
 const std::string metadataSuffix = "_metadata.json";
 
 struct Block {
@@ -61,7 +63,7 @@ class LogixLog final : public GradientStore {
         std::vector<std::byte> bytes(n * dtypeSize(m_dtype));
         m_chunks[place.chunk].read(place.offset + m_starts[m_moduleBlock[module]], bytes.size(),
                                    bytes.data());
-        convertToFloat(bytes.data(), m_dtype, n, target);
+        convertStored(bytes.data(), m_dtype, n, target, m_chunks[place.chunk].file());
     }
 
   private:
@@ -71,72 +73,126 @@ class LogixLog final : public GradientStore {
     };
 
     void addChunk(const std::filesystem::path& file) {
-        const auto list =
-            nlohmann::json::parse(readText(file, std::uint64_t(1) << 30), nullptr, false);
-        if (!list.is_array()) {
-            throw InputError("is not a JSON list", file);
-        }
-        for (std::size_t i = 0; i < list.size(); ++i) {
-            try {
-                addEntry(list[i], file, "[" + std::to_string(i) + "]");
-            } catch (const nlohmann::json::exception&) {
-                throw InputError("is not an entry {data_id, path, offset, shape, dtype}", file,
-                                 "[" + std::to_string(i) + "]");
-            }
-        }
+        std::size_t i = 0;
+        parseStoreJson(readText(file, std::uint64_t(1) << 30), file, [&](const Json& entry) {
+            addEntry(entry, file, "[" + std::to_string(i++) + "]");
+        });
     }
 
-    void addEntry(const nlohmann::json& entry, const std::filesystem::path& file,
-                  const std::string& where) {
-        const auto& id = entry.at("data_id");
-        const std::string name = id.is_string() ? id.get<std::string>() : id.dump();
-        if (!m_seen.insert(name).second) {
-            throw InputError("has the sample '" + name + "' twice", file, where);
-        }
+    /// What one sample logged, block after block.
+    struct Entry {
+        std::string id;
         std::vector<Block> blocks;
         std::vector<std::uint64_t> starts;
-        const DType dtype = numpyDType(entry.at("dtype").get<std::string>(), file, where);
-        const auto& paths = entry.at("path");
-        const auto& shapes = entry.at("shape");
-        if (paths.size() != shapes.size()) {
-            throw InputError("has " + std::to_string(paths.size()) + " paths and " +
-                                 std::to_string(shapes.size()) + " shapes",
-                             file, where);
-        }
-        std::uint64_t at = 0;
-        for (std::size_t k = 0; k < paths.size(); ++k) {
-            const auto parts = paths[k].is_array()
-                                   ? paths[k].get<std::vector<std::string>>()
-                                   : std::vector{paths[k].get<std::string>(), std::string("grad")};
-            Block b{parts.empty() ? "" : parts.front(), parts.empty() ? "" : parts.back(),
-                    shapes[k].get<std::vector<std::int64_t>>(), 1};
-            for (const std::int64_t d : b.shape) {
-                if (d < 0 || __builtin_mul_overflow(b.count, d, &b.count) ||
-                    b.count > (std::int64_t(1) << 40)) {
-                    throw InputError("has an impossible shape", file, where);
-                }
+        std::uint64_t offset = 0, bytes = 0;
+        DType dtype = DType::f32;
+    };
+
+    static Entry readEntry(const Json& json, std::uint64_t available,
+                           const std::filesystem::path& file, const std::string& where) {
+        const auto fail = [&](const std::string& what) -> void {
+            throw InputError(what, file, where,
+                             "expected {data_id, path, offset, shape, dtype} as LogIX writes it");
+        };
+        const auto member = [&](const char* key) -> const Json& {
+            if (!json.is_object() || !json.contains(key)) {
+                fail(std::string("has no ") + key);
             }
-            starts.push_back(at);
-            at += static_cast<std::uint64_t>(b.count) * dtypeSize(dtype);
-            blocks.push_back(std::move(b));
+            return json[key];
+        };
+        Entry entry;
+        const Json& id = member("data_id");
+        if (!id.is_string() && !id.is_number_integer()) {
+            fail("has a data_id that is neither a text nor a whole number");
+        }
+        entry.id = id.is_string() ? id.get<std::string>() : id.dump();
+        const Json& dtype = member("dtype");
+        entry.dtype =
+            numpyDType(dtype.is_string() ? dtype.get<std::string>() : dtype.dump(), file, where);
+        const Json& paths = member("path");
+        const Json& shapes = member("shape");
+        if (!paths.is_array() || !shapes.is_array() || paths.size() != shapes.size()) {
+            fail("has " + std::to_string(paths.size()) + " paths and " +
+                 std::to_string(shapes.size()) + " shapes");
+        }
+        const auto offset = wholeNumber(member("offset"), INT64_MAX);
+        if (!offset) {
+            fail("has an offset that is no number of bytes");
+        }
+        entry.offset = static_cast<std::uint64_t>(offset.value_or(0));
+        std::int64_t numbers = 0;
+        for (std::size_t k = 0; k < paths.size(); ++k) {
+            Block b = readBlock(paths[k], shapes[k], fail);
+            // As soon as the chunk can't hold it, so that no sum overflows.
+            const std::uint64_t bytes =
+                static_cast<std::uint64_t>(b.count) * dtypeSize(entry.dtype);
+            entry.starts.push_back(entry.bytes);
+            if (entry.offset > available || entry.bytes > available - entry.offset ||
+                bytes > available - entry.offset - entry.bytes) {
+                fail("needs more bytes than the chunk has, " + std::to_string(available) +
+                     ": it may be truncated");
+            }
+            entry.bytes += bytes;
+            numbers += b.count;
+            entry.blocks.push_back(std::move(b));
+        }
+        if (json.contains("block_size") && wholeNumber(json["block_size"], INT64_MAX) != numbers) {
+            fail("has shapes of " + std::to_string(numbers) + " numbers, but block_size is " +
+                 json["block_size"].dump());
+        }
+        return entry;
+    }
+
+    template <class Fail>
+    static Block readBlock(const Json& path, const Json& shape, const Fail& fail) {
+        Block b;
+        std::vector<std::string> parts;
+        for (const Json& part : path.is_array() ? path : Json::array({path})) {
+            if (!part.is_string()) {
+                fail("has a path that is no list of texts");
+            }
+            parts.push_back(part.get<std::string>());
+        }
+        if (parts.empty()) {
+            fail("has an empty path");
+        }
+        b.module = parts.front();
+        b.what = parts.size() > 1 || path.is_array() ? parts.back() : "grad";
+        b.count = 1;
+        if (!shape.is_array()) {
+            fail("has a shape that is no list of numbers");
+        }
+        for (const Json& d : shape) {
+            const auto n = wholeNumber(d, largestBlock);
+            if (!n || __builtin_mul_overflow(b.count, *n, &b.count) || b.count > largestBlock) {
+                fail("has an impossible shape");
+            }
+            b.shape.push_back(n.value_or(0));
+        }
+        return b;
+    }
+
+    void addEntry(const Json& json, const std::filesystem::path& file, const std::string& where) {
+        const RawFile& chunk = m_chunks.back();
+        Entry entry = readEntry(json, chunk.bytes(), file, where);
+        if (!m_seen.insert(entry.id).second) {
+            throw InputError("has the sample '" + entry.id + "' twice", file, where);
         }
         if (m_ids.empty()) {
-            m_blocks = blocks;
-            m_starts = starts;
-            m_dtype = dtype;
-        } else if (blocks != m_blocks || dtype != m_dtype) {
+            std::set<std::pair<std::string, std::string>> names;
+            for (const Block& b : entry.blocks) {
+                if (!names.insert({b.module, b.what}).second) {
+                    throw InputError("logs '" + b.module + "' twice", file, where);
+                }
+            }
+            m_blocks = std::move(entry.blocks);
+            m_starts = std::move(entry.starts);
+            m_dtype = entry.dtype;
+        } else if (entry.blocks != m_blocks || entry.dtype != m_dtype) {
             throw InputError("logs other blocks than the first sample", file, where);
         }
-        const auto offset = entry.at("offset").get<std::uint64_t>();
-        const RawFile& chunk = m_chunks.back();
-        if (offset > chunk.bytes() || at > chunk.bytes() - offset) {
-            throw InputError("has " + std::to_string(chunk.bytes()) + " bytes; sample '" + name +
-                                 "' needs bytes " + std::to_string(offset) + " to " +
-                                 std::to_string(offset + at),
-                             chunk.file(), {}, "the file may be truncated");
-        }
-        m_ids.push_back(name);
-        m_places.push_back({m_chunks.size() - 1, offset});
+        m_ids.push_back(std::move(entry.id));
+        m_places.push_back({m_chunks.size() - 1, entry.offset});
     }
 
     std::vector<RawFile> m_chunks;

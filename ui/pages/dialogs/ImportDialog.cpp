@@ -309,6 +309,9 @@ QStringList ImportDialog::inputs() const {
     for (const auto& row : m_rows) {
         files << row->samples->path();
     }
+    for (const auto& file : dump::importedFiles(request())) {
+        files << QString::fromStdString(file.string());
+    }
     files.removeAll(QString());
     return files;
 }
