@@ -20,10 +20,10 @@ struct RecordedParameter {
     std::string name; ///< as in the file
     std::string bias; ///< its bias, if that is collected too; never of O
     std::int64_t layer = 0;
-    /// Its input is that of the parameter before it.
-    bool sharesInput = false;
     bool inOut = false;
     std::int64_t dIn = 0, dOut = 0;
+    /// Its input is that of the parameter before it.
+    bool sharesInput = false;
     /// The parameter's own shape.
     std::vector<std::int64_t> shape() const {
         return inOut ? std::vector{dIn, dOut} : std::vector{dOut, dIn};
