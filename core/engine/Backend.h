@@ -112,7 +112,9 @@ struct FisherCall {
 struct PrepareCall {
     const Tile* tile = nullptr;
     TilePart part;
-    SampleStatistics* statistics = nullptr; ///< [tile.samples], overwritten; without the sums
+    /// [tile.samples], overwritten; without the sums. Null: not asked for, of numbers that a
+    /// backend takes unscaled().
+    SampleStatistics* statistics = nullptr;
     Transform transform = Transform::square;
     const double* weights = nullptr; ///< as in FisherCall
     double* fisher = nullptr;        ///< as in FisherCall; null: statistics only
@@ -163,6 +165,8 @@ class Backend {
     virtual bool keepsFactors() const { return false; }
     /// True when dense data is used where it lies, so that a file can be mapped instead of read.
     virtual bool readsInPlace() const { return false; }
+    /// True when numbers of this type need no scales: their products stay within float32.
+    virtual bool unscaled(DType) const { return false; }
     /// Host memory that score() takes beside its arguments for so many calls.
     virtual std::int64_t scoreBytes(std::int64_t /*calls*/, std::int64_t /*nA*/,
                                     std::int64_t /*nB*/, std::int64_t /*weightings*/) const {

@@ -72,8 +72,8 @@ class Computation {
 };
 
 RunContext Computation::runContext(Loader& loader) {
-    RunContext run{m_context, m_bundles, m_backend, loader, m_job, {}, {},
-                   0,         0,         false,     1,      {},    0,  {}};
+    RunContext run{m_context, m_bundles, m_backend, loader, m_job, {}, {}, 0,
+                   0,         false,     1,         {},     0,     {}, {}, {}};
     run.allPairs = m_pooledPairs || !m_context.profile();
     const std::size_t nA = m_context.tasks[0].selected.size();
     const std::size_t nB = m_context.tasks[1].selected.size();

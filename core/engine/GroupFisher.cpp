@@ -15,10 +15,15 @@ namespace detail {
 void GroupRun::prepareFisher() {
     const bool grouping =
         m_context.needsBehavioral() && !m_context.behavioralStored(m_bundle.parameters[0].name);
-    // Fresh pages take long to clear: side by side.
     if (m_context.profile() || m_context.needsStructural() || grouping) {
+        for (const std::size_t u : m_group.units) {
+            std::vector<double>& fisher = m_states[u].fisher.structural;
+            if (!m_run.spareDoubles.empty()) {
+                fisher = std::move(m_run.spareDoubles.back());
+                m_run.spareDoubles.pop_back();
+            }
+        }
         parallelFor(m_group.units.size(), m_run.threads, [&](std::size_t i, int) {
-            m_run.job.checkCancelled();
             const std::size_t u = m_group.units[i];
             m_states[u].fisher.structural.assign(static_cast<std::size_t>(m_bundle.units[u].size),
                                                  0);
@@ -97,7 +102,7 @@ void GroupRun::collectSums(const ActiveTile& tile) {
     }
 }
 
-/// Extremes of all that is loaded and, if asked for, what it adds to the Fisher of its slices.
+/// Extremes of what needs scales and, if asked for, what it adds to the Fisher of its slices.
 void GroupRun::prepare(ActiveTile& tile, bool withFisher) {
     const BundleParameter& parameter = parameterOf(tile);
     const std::vector<int> tasks = m_context.fisherTasks();
@@ -114,8 +119,11 @@ void GroupRun::prepare(ActiveTile& tile, bool withFisher) {
                 continue;
             }
             Statistics& statistics = tile.statistics[t][q];
-            statistics.assign(tile.views.size(),
-                              std::vector<SampleStatistics>(numbers.samples.size()));
+            const bool looks = !m_run.backend.unscaled(numbers.tile->dtype);
+            if (looks) {
+                statistics.assign(tile.views.size(),
+                                  std::vector<SampleStatistics>(numbers.samples.size()));
+            }
             const Operand operand = Context::contributions(*parameter.entries[t]);
             const bool behind = counts && operand.quantity == static_cast<Quantity>(q);
             if (behind) {
@@ -132,13 +140,15 @@ void GroupRun::prepare(ActiveTile& tile, bool withFisher) {
                 PrepareCall call;
                 call.tile = numbers.tile.get();
                 call.part = tile.views[v].part;
-                call.statistics = statistics[v].data();
+                call.statistics = looks ? statistics[v].data() : nullptr;
                 if (behind && !fisher.empty()) {
                     call.transform = operand.transform;
                     call.weights = weights.data();
                     call.fisher = fisher.data() + tile.views[v].offset;
                 }
-                calls.push_back(call);
+                if (looks || call.fisher != nullptr) {
+                    calls.push_back(call);
+                }
             }
         }
         // Task by task: both add to the same sums, and a backend may run the calls of one list at
@@ -147,6 +157,27 @@ void GroupRun::prepare(ActiveTile& tile, bool withFisher) {
             m_run.backend.prepare(calls, m_run.job);
         }
     }
+}
+
+/// Extremes of all numbers, or with their sums.
+void GroupRun::lookAt(ActiveTile& tile, bool sums) {
+    std::vector<StatisticsCall> calls;
+    for (std::size_t t = 0; t < 2; ++t) {
+        for (std::size_t q = 0; q < 2; ++q) {
+            const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
+            if (!numbers.used) {
+                continue;
+            }
+            Statistics& statistics = tile.statistics[t][q];
+            statistics.assign(tile.views.size(),
+                              std::vector<SampleStatistics>(numbers.samples.size()));
+            for (std::size_t v = 0; v < tile.views.size(); ++v) {
+                calls.push_back(
+                    {numbers.tile.get(), tile.views[v].part, sums, statistics[v].data()});
+            }
+        }
+    }
+    m_run.backend.statistics(calls, m_run.job);
 }
 
 /// Profile: D' is the mean of x_u = C_u / Σ C_u over the samples with anything in the slice.

@@ -58,7 +58,7 @@ ActiveTile GroupRun::activate(std::size_t index, bool withFisher) {
             }
         }
         if (m_context.profile()) {
-            sumUp(tile);
+            lookAt(tile, true);
         } else {
             prepare(tile, withFisher);
         }
@@ -95,27 +95,6 @@ void GroupRun::load(LoadedNumbers& numbers, const dump::Region& region) {
     data.columns = region.columns;
     data.inOut = numbers.inOut;
     numbers.tile = m_run.backend.load(data, m_run.job);
-}
-
-/// Extremes and sums of all that is loaded.
-void GroupRun::sumUp(ActiveTile& tile) {
-    std::vector<StatisticsCall> calls;
-    for (std::size_t t = 0; t < 2; ++t) {
-        for (std::size_t q = 0; q < 2; ++q) {
-            const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
-            if (!numbers.used) {
-                continue;
-            }
-            Statistics& statistics = tile.statistics[t][q];
-            statistics.assign(tile.views.size(),
-                              std::vector<SampleStatistics>(numbers.samples.size()));
-            for (std::size_t v = 0; v < tile.views.size(); ++v) {
-                calls.push_back(
-                    {numbers.tile.get(), tile.views[v].part, true, statistics[v].data()});
-            }
-        }
-    }
-    m_run.backend.statistics(calls, m_run.job);
 }
 
 void GroupRun::eachTile(double StageSeconds::*stage, const std::function<void(ActiveTile&)>& work,
@@ -162,6 +141,21 @@ void GroupRun::checkFinite(const ActiveTile& tile) const {
     }
 }
 
+/// After something that is not finite turned up in a sum: names it.
+void GroupRun::lookAtAll() {
+    for (std::size_t i = 0; i < m_group.tiles.size(); ++i) {
+        if (i < m_resident.size()) {
+            lookAt(m_resident[i], false);
+            checkFinite(m_resident[i]);
+            continue;
+        }
+        ActiveTile tile = activate(i, false);
+        lookAt(tile, false);
+        checkFinite(tile);
+        release(tile);
+    }
+}
+
 void GroupRun::reportNonFinite(int task, Quantity quantity, const std::string& parameter,
                                std::int64_t sample, const dump::Region& region) const {
     const dump::TaskInfo& info = *taskOf(task).task;
@@ -196,6 +190,7 @@ void GroupRun::scan(Excluded& found, std::vector<std::string>& notes) {
     for (std::size_t i = 0; i < m_group.tiles.size(); ++i) {
         m_run.job.checkCancelled();
         ActiveTile tile = activate(i, false);
+        timed(&StageSeconds::prepare, [&] { lookAt(tile, false); });
         for (std::size_t t = 0; t < 2; ++t) {
             for (std::size_t q = 0; q < 2; ++q) {
                 const Statistics& statistics = tile.statistics[t][q];
@@ -252,6 +247,13 @@ void GroupRun::run(const std::function<void()>& readAhead) {
         release(tile);
     }
     m_resident.clear();
+    for (auto& unit : m_weights) {
+        for (std::vector<float>& weights : unit) {
+            if (weights.capacity() > 0) {
+                m_run.spareFloats.push_back(std::move(weights));
+            }
+        }
+    }
     timed(&StageSeconds::products, [this] { scoreExactly(); });
 }
 

@@ -39,6 +39,9 @@ struct RunContext {
     std::function<void(double)> advance;
     double computeSeconds = 0;
     StageSeconds stages;
+    /// Memory of Fisher and weights, used again: fresh pages take as long as the sums.
+    std::vector<std::vector<double>> spareDoubles;
+    std::vector<std::vector<float>> spareFloats;
 };
 
 /// Fills the states of the group's units.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Weights from the Fisher, and the products.
 #include "engine/GroupSteps.h"
+#include "engine/cpu/Kernels.h"
 
 #include "base/Threads.h"
 #include "fisher/Estimate.h"
@@ -11,6 +12,14 @@
 
 namespace qkov::engine {
 
+namespace {
+
+/// Products of numbers that are scaled, or need no scales, stay within float32 for weights over so
+/// many octaves.
+constexpr int mostOctaves = 100;
+
+} // namespace
+
 namespace detail {
 
 void GroupRun::makeWeights() {
@@ -19,10 +28,56 @@ void GroupRun::makeWeights() {
     m_shifts.resize(units);
     m_exact.resize(units);
     m_exactWeights.resize(units);
+    const std::size_t modes = m_context.modes.size();
+    for (const std::size_t u : m_group.units) {
+        m_weights[u].resize(modes);
+        for (std::vector<float>& weights : m_weights[u]) {
+            if (!m_run.spareFloats.empty()) {
+                weights = std::move(m_run.spareFloats.back());
+                m_run.spareFloats.pop_back();
+                weights.clear();
+            }
+        }
+    }
     parallelFor(m_group.units.size(), m_run.threads, [&](std::size_t i, int) {
         m_run.job.checkCancelled();
         makeUnitWeights(m_group.units[i]);
     });
+    for (const std::size_t u : m_group.units) {
+        UnitFisher& fisher = m_states[u].fisher;
+        if (!std::isfinite(fisher.structuralSum)) {
+            lookAtAll();
+        }
+        if (!fisher.structural.empty()) {
+            m_run.spareDoubles.push_back(std::move(fisher.structural));
+            fisher.structural = {};
+        }
+    }
+}
+
+/// Weights that follow from the structural Fisher alone; false: they don't, or lie too far apart.
+bool GroupRun::weighStructural(std::size_t u, std::size_t m) {
+    UnitState& state = m_states[u];
+    const bool skipZero = state.coversLeft && m_context.request.variant != Variant::cosine;
+    const auto p = structuralPower(m_context.modes[m], weightPower(m_context.request.variant),
+                                   state.fisher, m_context.request.regularization, skipZero);
+    if (!p) {
+        return false;
+    }
+    const int low = std::ilogb(p->least);
+    const int high = std::ilogb(p->most);
+    if (high - low > mostOctaves) {
+        return false;
+    }
+    const int shift = low + (high - low) / 2;
+    m_shifts[u][m] = shift;
+    m_weights[u][m].resize(state.fisher.structural.size());
+    cpu::kernels().weigh(state.fisher.structural.data(),
+                         static_cast<std::int64_t>(state.fisher.structural.size()),
+                         m_context.request.regularization.epsilon, p->lambda,
+                         static_cast<int>(std::lround(p->power * 4)), std::ldexp(1.0, -shift),
+                         skipZero, m_weights[u][m].data());
+    return true;
 }
 
 void GroupRun::makeUnitWeights(std::size_t u) {
@@ -32,7 +87,6 @@ void GroupRun::makeUnitWeights(std::size_t u) {
     const double power = weightPower(m_context.request.variant);
     // The right side's norms count parameters that no sample of the left side moves.
     const bool norms = m_context.request.variant == Variant::cosine;
-    m_weights[u].resize(modes);
     m_shifts[u].assign(modes, 0);
     m_exact[u].assign(modes, false);
     m_exactWeights[u].resize(modes);
@@ -42,8 +96,7 @@ void GroupRun::makeUnitWeights(std::size_t u) {
         summarizeStructural(state.fisher);
     }
     if (m_bundle.units[u].columns.empty()) {
-        state.fisher.structural = {}; // its sum was all that was asked for
-        return;
+        return; // its sum was all that was asked for
     }
     for (std::size_t m = 0; m < modes; ++m) {
         const Mode mode = m_context.modes[m];
@@ -64,6 +117,9 @@ void GroupRun::makeUnitWeights(std::size_t u) {
             }
             if (degenerate(mode, state.fisher, reg)) {
                 continue; // settled without weights
+            }
+            if (weighStructural(u, m)) {
+                continue;
             }
             w = elementWeights(mode, power, state.fisher, reg);
         }
@@ -87,8 +143,7 @@ void GroupRun::makeUnitWeights(std::size_t u) {
         }
         const int low = most > 0 ? std::ilogb(least) : 0;
         const int high = most > 0 ? std::ilogb(most) : 0;
-        // Products of scaled numbers stay within float32 for weights over 120 octaves.
-        if (infinite || high - low > 120) {
+        if (infinite || high - low > mostOctaves) {
             m_exact[u][m] = true;
             m_exactWeights[u][m] = std::move(w.values);
             continue;
@@ -101,11 +156,36 @@ void GroupRun::makeUnitWeights(std::size_t u) {
             m_weights[u][m][k] = static_cast<float>(w.values[k] * scale);
         }
     }
-    state.fisher.structural = {};
-    state.fisher.structural.shrink_to_fit();
 }
 
-void GroupRun::score(const ActiveTile& tile) {
+bool GroupRun::settled(const UnitState& state, std::size_t mode) const {
+    return !m_context.profile() &&
+           (degenerate(m_context.modes[mode], state.fisher, m_context.request.regularization) ||
+            lacksBehavioral(m_context.modes[mode], state.fisher));
+}
+
+/// Numbers that are not multiplied, or whose Fisher is or may turn out to be zero: whether there
+/// are any, and whether they are finite, must be seen from themselves.
+void GroupRun::lookWhereSettled(ActiveTile& tile) {
+    for (const View& view : tile.views) {
+        const UnitState& state = m_states[view.unit];
+        const bool pending = m_context.needsBehavioral() && state.fisher.behavioral < 0 &&
+                             state.fisher.behavioralElements.empty() &&
+                             state.fisher.structuralSum == 0;
+        bool any = pending && !m_context.profile();
+        for (std::size_t m = 0; m < m_context.modes.size(); ++m) {
+            any = any || settled(state, m);
+        }
+        if (any && !m_bundle.units[view.unit].columns.empty()) {
+            lookAt(tile, false);
+            checkFinite(tile);
+            return;
+        }
+    }
+}
+
+void GroupRun::score(ActiveTile& tile) {
+    lookWhereSettled(tile);
     const BundleParameter& parameter = parameterOf(tile);
     const std::size_t modes = m_context.modes.size();
     const bool cosine = m_context.request.variant == Variant::cosine;
@@ -140,11 +220,15 @@ void GroupRun::score(const ActiveTile& tile) {
                     const LoadedNumbers& numbers = tile.loaded->numbers[t][q];
                     data = numbers.tile.get();
                     samples = numbers.selected;
-                    bool nonzero = false;
+                    const Statistics& statistics = tile.statistics[t][q];
+                    // Asked for where the Fisher is zero; then they were looked at.
+                    bool nonzero = statistics.empty();
                     for (std::size_t i = 0; i < numbers.selected.size(); ++i) {
                         const double largest =
-                            tile.statistics[t][q][v][static_cast<std::size_t>(numbers.selected[i])]
-                                .largest;
+                            statistics.empty()
+                                ? 0
+                                : statistics[v][static_cast<std::size_t>(numbers.selected[i])]
+                                      .largest;
                         nonzero = nonzero || largest > 0;
                         const double scale =
                             scaleFor(largest, numbers.tile->dtype, operand.transform);
@@ -167,11 +251,7 @@ void GroupRun::score(const ActiveTile& tile) {
                 state.leftNonzero = state.leftNonzero || any;
                 side(r, b, work->scaleB, work->undoB, call.b, call.samplesB);
                 for (std::size_t m = 0; m < modes; ++m) {
-                    const bool settled =
-                        !m_context.profile() && (degenerate(m_context.modes[m], state.fisher,
-                                                            m_context.request.regularization) ||
-                                                 lacksBehavioral(m_context.modes[m], state.fisher));
-                    if (m_exact[view.unit][m] || settled) {
+                    if (m_exact[view.unit][m] || settled(state, m)) {
                         continue;
                     }
                     const auto& w = m_weights[view.unit][m];
@@ -205,6 +285,7 @@ void GroupRun::score(const ActiveTile& tile) {
         }
     }
     m_run.backend.score(calls, m_run.job);
+    bool finite = true;
     for (const auto& work : works) {
         m_run.job.checkCancelled();
         UnitState& state = m_states[work->unit];
@@ -220,6 +301,7 @@ void GroupRun::score(const ActiveTile& tile) {
                 const double factor = weight * work->undoA[i];
                 for (std::size_t j = 0; j < nB; ++j) {
                     row[j] += from[j] * factor * work->undoB[j];
+                    finite = finite && std::isfinite(from[j]);
                 }
             }
             for (std::size_t i = 0; cosine && i < nA; ++i) {
@@ -231,6 +313,10 @@ void GroupRun::score(const ActiveTile& tile) {
                     work->normsB[s * nB + j] * weight * work->undoB[j] * work->undoB[j];
             }
         }
+    }
+    if (!finite) {
+        lookAt(tile, false);
+        checkFinite(tile);
     }
 }
 

@@ -24,7 +24,9 @@ using Statistics = std::vector<std::vector<SampleStatistics>>; ///< [view][sampl
 struct ActiveTile {
     std::unique_ptr<LoadedTile> loaded;
     std::vector<View> views;
-    std::array<std::array<Statistics, 2>, 2> statistics; ///< [task][quantity]
+    /// [task][quantity]; empty: not looked at, for numbers that need no scales. What is not finite
+    /// then shows in the Fisher or in the scores.
+    std::array<std::array<Statistics, 2>, 2> statistics;
 };
 
 class GroupRun {
@@ -54,12 +56,16 @@ class GroupRun {
 
     void prepareFisher();
     void prepare(ActiveTile& tile, bool withFisher);
-    void sumUp(ActiveTile& tile);
+    void lookAt(ActiveTile& tile, bool sums);
+    void lookAtAll();
+    void lookWhereSettled(ActiveTile& tile);
+    bool settled(const UnitState& state, std::size_t mode) const;
     void collectSums(const ActiveTile& tile);
     void addProfile(const ActiveTile& tile);
     void makeWeights();
     void makeUnitWeights(std::size_t unit);
-    void score(const ActiveTile& tile);
+    bool weighStructural(std::size_t unit, std::size_t mode);
+    void score(ActiveTile& tile);
     void scoreExactly();
 
     const BundleParameter& parameterOf(const ActiveTile& tile) const {

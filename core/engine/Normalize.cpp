@@ -2,6 +2,7 @@
 #include "engine/Normalize.h"
 
 #include "base/Error.h"
+#include "engine/cpu/Kernels.h"
 #include "fisher/Estimate.h"
 
 #include <algorithm>
@@ -197,13 +198,31 @@ void readStoredBehavioral(const Context& c, const Bundle& bundle, const Unit& un
 }
 
 void summarizeStructural(UnitFisher& f) {
-    f.structuralSum = std::accumulate(f.structural.begin(), f.structural.end(), 0.0);
-    f.structuralConstant = std::all_of(f.structural.begin(), f.structural.end(),
-                                       [&](double v) { return v == f.structural.front(); });
+    const cpu::Extent e =
+        cpu::kernels().extent(f.structural.data(), static_cast<std::int64_t>(f.structural.size()));
+    f.structuralSum = e.sum;
+    f.structuralLeast = e.least;
+    f.structuralMost = e.most;
+    f.structuralLeastNonzero = e.leastNonzero;
+    f.structuralConstant = e.least == e.most;
 }
 
 double weightPower(Variant variant) {
     return variant == Variant::natural ? 1.5 : 1.0;
+}
+
+std::optional<StructuralPower> structuralPower(Mode mode, double power, const UnitFisher& f,
+                                               const Regularization& r, bool skipZero) {
+    if (mode == Mode::behavioral || !f.behavioralElements.empty() || f.structuralConstant) {
+        return std::nullopt;
+    }
+    StructuralPower p;
+    p.lambda = structuralLambda(f, r);
+    p.power = mode == Mode::hybrid ? power / 2 : power;
+    const double low = skipZero ? f.structuralLeastNonzero : f.structuralLeast;
+    p.least = powerOf(fisher::denominator(f.structuralMost, r.epsilon, p.lambda), p.power);
+    p.most = powerOf(fisher::denominator(low, r.epsilon, p.lambda), p.power);
+    return p.least > 0 && std::isfinite(p.most) ? std::optional(p) : std::nullopt;
 }
 
 ElementWeights elementWeights(Mode mode, double power, const UnitFisher& f,

@@ -5,6 +5,7 @@
 #include "engine/Context.h"
 #include "engine/Scores.h"
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,8 @@ namespace qkov::engine {
 struct UnitFisher {
     std::vector<double> structural; ///< [K]; empty: not needed
     double structuralSum = 0;
+    double structuralLeast = 0, structuralMost = 0;
+    double structuralLeastNonzero = 0; ///< infinity: all are zero
     bool structuralConstant = false;
     std::vector<double> behavioralElements; ///< [K]; empty: one value for the slice
     /// That value; NaN where the dump has none, −1 while its group is not known.
@@ -27,7 +30,7 @@ bool addStoredStructural(const Context& context, const Bundle& bundle, const Uni
 /// The behavioral Fisher that the dump carries. @pre context.behavioralStored(weight's name)
 void readStoredBehavioral(const Context& context, const Bundle& bundle, const Unit& unit,
                           UnitFisher& fisher);
-/// Sets structuralSum and structuralConstant.
+/// Sets the sum and the extremes; a NaN or infinity shows in the sum.
 void summarizeStructural(UnitFisher& fisher);
 
 /// 1 for most variants, 3/2 for natural: the weight is D^−power.
@@ -38,6 +41,15 @@ struct ElementWeights {
     std::vector<double> values; ///< [K]; empty: 1 everywhere
     double factor = 1;          ///< a constant part that is known already
 };
+/// How a mode's weight follows from the structural Fisher alone, where nothing else differs within
+/// the slice: D^−power, in (0, ∞).
+struct StructuralPower {
+    double lambda = 0, power = 0;
+    double least = 0, most = 0; ///< weights
+};
+/// @param skipZero parameters without a Fisher get no weight
+std::optional<StructuralPower> structuralPower(Mode mode, double power, const UnitFisher& fisher,
+                                               const Regularization& regularization, bool skipZero);
 ElementWeights elementWeights(Mode mode, double power, const UnitFisher& fisher,
                               const Regularization& regularization);
 /// The rest: a factor for the whole slice, once the behavioral value is known.

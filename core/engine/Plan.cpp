@@ -339,6 +339,14 @@ std::int64_t workingBytes(const Context& c, const std::vector<Bundle>& bundles, 
     const std::int64_t sums = modes * left * right * 8;
     const std::int64_t threads = c.request.threads > 0 ? c.request.threads : defaultThreadCount();
     std::int64_t most = 0;
+    std::int64_t widest = 0;
+    for (const Group& g : plan.groups) {
+        std::int64_t numbers = 0;
+        for (const std::size_t u : g.units) {
+            numbers += bundles[g.bundle].units[u].size;
+        }
+        widest = std::max(widest, numbers);
+    }
     for (const Group& g : plan.groups) {
         const Bundle& bundle = bundles[g.bundle];
         std::int64_t numbers = 0;
@@ -355,7 +363,8 @@ std::int64_t workingBytes(const Context& c, const std::vector<Bundle>& bundles, 
         const std::int64_t making =
             numbers * 8 + numbers * 4 * modes + std::min(threads, units) * largest * 8;
         // Sums of pairs: kept until the cells are finished, and those of the running products.
-        const std::int64_t scoring = numbers * 4 * modes + units * sums +
+        // The memory of the Fisher is kept for the next group's.
+        const std::int64_t scoring = widest * 8 + numbers * 4 * modes + units * sums +
                                      backend.scoreBytes(units * (both ? 4 : 1), std::min(left, nA),
                                                         std::min(right, nB), modes);
         most = std::max(most, kept * sums + std::max(making, scoring));

@@ -2,10 +2,10 @@
 #include "fisher/Estimate.h"
 
 #include "base/Error.h"
+#include "engine/cpu/Kernels.h"
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -35,41 +35,43 @@ double ridge(const engine::Regularization& r, double meanFisher) {
 
 namespace {
 
-/// The elements of rank r and r + 1 (0-based) of non-negative numbers: their bits sort as they do,
-/// so a histogram over the leading bits leaves a small bucket to sort. It spans least … most, a few
-/// hundred buckets that stay in the nearest cache.
-std::pair<double, double> twoRanks(std::span<const double> values, std::size_t r, double least,
-                                   double most) {
-    constexpr int shift = 48;
-    const auto leading = [](double v) { return std::bit_cast<std::uint64_t>(v + 0.0) >> shift; };
-    const std::uint64_t base = leading(least);
-    const std::uint64_t last = leading(most) - base;
-    const auto key = [&](double v) { return std::min(leading(v) - base, last); };
-    std::vector<std::uint32_t> counts(static_cast<std::size_t>(last) + 1);
-    for (const double v : values) {
-        ++counts[key(v)];
-    }
-    std::size_t below = 0;
-    std::size_t bucket = 0;
-    while (below + counts[bucket] <= r) {
-        below += counts[bucket++];
-    }
-    std::vector<double> inside;
-    inside.reserve(counts[bucket]);
-    double next = std::numeric_limits<double>::infinity();
-    for (const double v : values) {
-        const auto k = key(v);
-        if (k == bucket) {
-            inside.push_back(v);
-        } else if (k > bucket) {
-            next = std::min(next, v);
-        }
-    }
-    const auto at = inside.begin() + static_cast<std::ptrdiff_t>(r - below);
-    std::nth_element(inside.begin(), at, inside.end());
+/// The element of rank r, and the next one if there is one.
+std::pair<double, double> ranksOf(std::span<double> values, std::size_t r) {
+    const auto at = values.begin() + static_cast<std::ptrdiff_t>(r);
+    std::nth_element(values.begin(), at, values.end());
     const double first = *at;
-    const double second = at + 1 == inside.end() ? next : *std::min_element(at + 1, inside.end());
-    return {first, second};
+    return {first, at + 1 == values.end() ? first : *std::min_element(at + 1, values.end())};
+}
+
+/// A range that very likely holds the elements of rank r and r + 1, and few others: from a sample.
+std::pair<double, double> rangeAround(std::span<const double> values, std::size_t r) {
+    constexpr std::size_t looked = 1024;
+    // Four standard deviations of the sample's own rank to either side.
+    constexpr std::size_t margin = 64;
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    const std::size_t n = values.size();
+    if (n <= 8 * looked) {
+        return {-infinity, infinity};
+    }
+    std::array<double, looked> sample{};
+    for (std::size_t i = 0; i < looked; ++i) {
+        // Uneven steps: the numbers may have the period of a matrix row.
+        sample[i] = values[i * n / looked + i * 7919 % (n / looked)];
+    }
+    const std::size_t middle = r * looked / n;
+    double low = -infinity;
+    auto rest = sample.begin();
+    if (middle > margin) {
+        rest += middle - margin;
+        std::nth_element(sample.begin(), rest, sample.end());
+        low = *rest;
+    }
+    if (middle + margin >= looked) {
+        return {low, infinity};
+    }
+    const auto end = sample.begin() + middle + margin;
+    std::nth_element(rest, end, sample.end());
+    return {low, *end};
 }
 
 } // namespace
@@ -87,39 +89,35 @@ engine::CellHealth health(std::span<const double> fisher, double epsilon, double
     if (fisher.empty()) {
         return noHealth();
     }
+    const auto& kernels = engine::cpu::kernels();
+    const auto n = static_cast<std::int64_t>(fisher.size());
+    const engine::cpu::Extent extent = kernels.extent(fisher.data(), n);
+    if (!std::isfinite(extent.sum)) {
+        return noHealth();
+    }
+    engine::CellHealth h{extent.least, extent.least, extent.most, 0, lambda};
     const double limit = std::max(epsilon, lambda);
-    engine::CellHealth h{fisher[0], 0, fisher[0], 0, lambda};
-    // Lanes of their own: one chain of comparisons would take as long as the scoring.
-    constexpr std::size_t lanes = 8;
-    std::array<double, lanes> least{}, most{};
-    std::array<std::uint64_t, lanes> under{};
-    least.fill(fisher[0]);
-    most.fill(fisher[0]);
-    const std::size_t n = fisher.size();
-    std::size_t k = 0;
-    for (; k + lanes <= n; k += lanes) {
-        for (std::size_t l = 0; l < lanes; ++l) {
-            const double f = fisher[k + l];
-            least[l] = f < least[l] ? f : least[l];
-            most[l] = f > most[l] ? f : most[l];
-            under[l] += f < limit ? 1 : 0;
-        }
+    const auto rank = static_cast<std::size_t>((n - 1) / 2);
+    const auto [low, high] = rangeAround(fisher, rank);
+    // The range holds an eighth of them as a rule.
+    const bool all = std::isinf(low) && std::isinf(high);
+    std::vector<double> kept(static_cast<std::size_t>(all ? n : n / 4) +
+                             static_cast<std::size_t>(engine::cpu::packAlign));
+    auto found = kernels.between(fisher.data(), n, low, high, limit, kept.data(),
+                                 static_cast<std::int64_t>(kept.size()));
+    std::int64_t at = static_cast<std::int64_t>(rank) - found.below;
+    if (!found.complete || at < 0 || at + 1 >= found.kept) {
+        // The sample misled: all of them.
+        constexpr double infinity = std::numeric_limits<double>::infinity();
+        kept.resize(fisher.size() + static_cast<std::size_t>(engine::cpu::packAlign));
+        found = kernels.between(fisher.data(), n, -infinity, infinity, limit, kept.data(),
+                                static_cast<std::int64_t>(kept.size()));
+        at = static_cast<std::int64_t>(rank);
     }
-    for (; k < n; ++k) {
-        least[0] = std::min(least[0], fisher[k]);
-        most[0] = std::max(most[0], fisher[k]);
-        under[0] += fisher[k] < limit ? 1 : 0;
-    }
-    h.min = *std::min_element(least.begin(), least.end());
-    h.max = *std::max_element(most.begin(), most.end());
-    const std::uint64_t below = std::accumulate(under.begin(), under.end(), std::uint64_t(0));
-    if (h.min == h.max) {
-        h.median = h.min;
-    } else {
-        const auto [low, high] = twoRanks(fisher, (n - 1) / 2, h.min, h.max);
-        h.median = n % 2 == 1 ? low : low + (high - low) / 2;
-    }
-    h.shareBelow = static_cast<double>(below) / static_cast<double>(n);
+    const auto [first, second] = ranksOf(
+        std::span(kept).first(static_cast<std::size_t>(found.kept)), static_cast<std::size_t>(at));
+    h.median = n % 2 == 1 ? first : first + (second - first) / 2;
+    h.shareBelow = static_cast<double>(found.under) / static_cast<double>(n);
     return h;
 }
 

@@ -19,6 +19,9 @@ class CpuBackend final : public Backend {
     std::string description() const override;
     std::int64_t tileBytes(std::int64_t memoryBudget) const override { return memoryBudget; }
     bool readsInPlace() const override { return true; }
+    /// float16 lies between 2⁻²⁴ and 2¹⁶: with weights over some 100 octaves, x · w · y stays
+    /// within float32 as it is.
+    bool unscaled(DType type) const override { return type == DType::f16; }
     std::int64_t comfortableTileBytes() const override { return std::int64_t(128) << 20; }
     std::int64_t scoreBytes(std::int64_t calls, std::int64_t nA, std::int64_t nB,
                             std::int64_t weightings) const override;
@@ -47,7 +50,7 @@ class CpuBackend final : public Backend {
     struct Worker {
         AlignedFloats a, b, plain;
         std::vector<Sums> sums; ///< of the calls of a batch; empty: none yet
-        std::vector<const char*> ahead;
+        std::vector<cpu::Fetch> ahead;
         std::vector<std::vector<double>> largest; ///< of the calls: max |v| of each sample
         std::vector<double> scales;
         std::vector<float> weights;

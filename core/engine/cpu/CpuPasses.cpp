@@ -175,6 +175,9 @@ void CpuBackend::prepare(std::span<const PrepareCall> calls, const Job& job) {
     });
     for (std::size_t c = 0; c < calls.size(); ++c) {
         for (std::int64_t s = 0; s < calls[c].tile->samples; ++s) {
+            if (calls[c].statistics == nullptr) {
+                break;
+            }
             SampleStatistics& out = calls[c].statistics[s];
             out = {};
             for (const Worker& worker : m_workers) {
@@ -215,17 +218,18 @@ void CpuBackend::prepareItem(std::span<const PrepareCall> calls, const Item& ite
             job.checkCancelled();
             const PrepareCall& call = calls[item.firstCall + c];
             char* state = states.data() + c * stateBytes;
-            const bool first = scaled(tile) || call.fisher == nullptr;
+            const bool looks = call.statistics != nullptr;
+            const bool first = looks && (scaled(tile) || call.fisher == nullptr);
             if (first) {
                 look(tile, call.part, k, end, 0, tile.samples, state);
             }
-            if (scaled(tile)) {
+            if (first && scaled(tile)) {
                 merge(c, state);
                 std::fill_n(state, stateBytes, char(0));
             }
             if (call.fisher != nullptr) {
                 sumStretch(tile, call.part, k, end, call.transform, scales.data(), call.weights,
-                           call.fisher, first ? nullptr : state, worker);
+                           call.fisher, first || !looks ? nullptr : state, worker);
             }
         }
     }

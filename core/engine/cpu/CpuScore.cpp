@@ -16,7 +16,7 @@ constexpr std::int64_t longestChunk = 1024, shortestChunk = 128;
 /// Sums of pairs that all threads together keep for calls that are taken at once.
 constexpr std::int64_t sumsBytes = std::int64_t(32) << 20;
 /// Multiply-adds of one item: some milliseconds.
-constexpr std::int64_t itemProducts = std::int64_t(1) << 28;
+constexpr std::int64_t itemProducts = std::int64_t(1) << 27;
 
 std::int64_t sumsOf(const ScoreCall& call) {
     return static_cast<std::int64_t>(call.weights.size() * call.samplesA.size() *
@@ -129,22 +129,12 @@ void CpuBackend::scoreItem(std::span<const ScoreCall> calls, const Item& item, W
             const std::int64_t k = beginOf(s + 1);
             const std::int64_t end = std::min(item.end, k + item.step);
             worker.ahead.clear();
-            const auto add = [&](const CpuTile& tile, const TilePart& part,
-                                 std::span<const std::int32_t> samples) {
-                forRuns(tile, part, k, end,
-                        [&](std::int64_t row, std::int64_t column, const Runs& runs, std::int64_t) {
-                            ahead.lines =
-                                std::max(ahead.lines, (runs.length * tile.width() + 63) / 64);
-                            for (const std::int32_t sample : samples) {
-                                for (std::int64_t r = 0; r < runs.count; ++r) {
-                                    worker.ahead.push_back(tile.at(sample, row + r, column));
-                                }
-                            }
-                        });
-            };
-            add(cpuTile(next.b), next.partB, next.samplesB);
-            add(cpuTile(next.a), next.partA, next.samplesA);
-            ahead.runs = worker.ahead.data();
+            addFetches(cpuTile(next.b), next.partB, k, end, next.samplesB, worker.ahead);
+            addFetches(cpuTile(next.a), next.partA, k, end, next.samplesA, worker.ahead);
+            for (const cpu::Fetch& f : worker.ahead) {
+                ahead.lines += f.lines * f.count;
+            }
+            ahead.fetches = worker.ahead.data();
             ahead.count = static_cast<std::int64_t>(worker.ahead.size());
         }
         scoreChunk(call, beginOf(s), std::min(item.step, item.end - beginOf(s)), ahead, worker,
@@ -227,7 +217,7 @@ void CpuBackend::scoreChunk(const ScoreCall& call, std::int64_t k, std::int64_t 
     };
     const std::int64_t sets = static_cast<std::int64_t>(call.weights.size());
     const std::int64_t tiles = ((nA + rows - 1) / rows) * ((nB + columns - 1) / columns) * sets;
-    ahead.perTile = (ahead.count * ahead.lines + tiles - 1) / std::max<std::int64_t>(1, tiles);
+    ahead.perTile = (ahead.lines + tiles - 1) / std::max<std::int64_t>(1, tiles);
     // A few rows at a time: packed, they stay in the first-level cache.
     for (std::int64_t i = 0; i < nA; i += rows) {
         job.checkCancelled();

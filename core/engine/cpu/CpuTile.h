@@ -90,6 +90,20 @@ void forRuns(const CpuTile& tile, const TilePart& part, std::int64_t begin, std:
     }
 }
 
+/// Where numbers [begin, end) of a part lie in memory, of some samples.
+inline void addFetches(const CpuTile& tile, const TilePart& part, std::int64_t begin,
+                       std::int64_t end, std::span<const std::int32_t> samples,
+                       std::vector<cpu::Fetch>& fetches) {
+    forRuns(
+        tile, part, begin, end,
+        [&](std::int64_t row, std::int64_t column, const cpu::Runs& runs, std::int64_t) {
+            const std::int64_t lines = (runs.length * tile.width() + 63) / 64;
+            for (const std::int32_t sample : samples) {
+                fetches.push_back({tile.at(sample, row, column), lines, runs.count, runs.stride});
+            }
+        });
+}
+
 /// Bytes of a core's second-level cache.
 std::int64_t secondLevelCache();
 

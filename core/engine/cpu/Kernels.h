@@ -20,13 +20,34 @@ struct Runs {
     std::int64_t count = 1, length = 0, stride = 0;
 };
 
-/// Memory that is wanted after the products: `count` runs of `lines` cache lines, fetched bit by
-/// bit while they are computed, when the memory is idle.
+/// Memory that is wanted soon: `count` stretches of `lines` cache lines, `stride` bytes apart.
+struct Fetch {
+    const char* at = nullptr;
+    std::int64_t lines = 0, count = 1, stride = 0;
+};
+/// Memory that is wanted after the products, fetched bit by bit while they are computed, when the
+/// memory is idle.
 struct Ahead {
-    const char* const* runs = nullptr;
-    std::int64_t count = 0, lines = 0;
-    std::int64_t perTile = 0;       ///< lines per rows × columns products
-    std::int64_t run = 0, line = 0; ///< how far it is
+    const Fetch* fetches = nullptr;
+    std::int64_t count = 0;
+    std::int64_t lines = 0;                    ///< of all of them
+    std::int64_t perTile = 0;                  ///< lines per rows × columns products
+    std::int64_t fetch = 0, run = 0, line = 0; ///< how far it is
+};
+
+/// Of the Fisher of a slice.
+struct Extent {
+    double sum = 0;
+    double least = 0, most = 0;
+    double leastNonzero = 0; ///< infinity: all are zero
+};
+
+/// Of numbers that were sorted out by size.
+struct Between {
+    std::int64_t kept = 0;
+    std::int64_t below = 0; ///< less than `low`
+    std::int64_t under = 0; ///< less than `limit`
+    bool complete = false;  ///< there was room for all
 };
 
 /// Plain numbers instead of enumerations: the files that define the loops are compiled for other
@@ -61,6 +82,16 @@ struct Kernels {
     void (*accumulate)(const void* source, std::int64_t stride, std::int64_t samples, int type,
                        const Runs& runs, const double* scales, int transform, const float* weights,
                        float* target);
+    /// Sum and extremes of n ≥ 1 numbers ≥ 0; a NaN or infinity shows in the sum.
+    Extent (*extent)(const double* values, std::int64_t n);
+    /// Copies the numbers in [low, high] to `kept`, in their order, as long as there is room for
+    /// packAlign more.
+    Between (*between)(const double* values, std::int64_t n, double low, double high, double limit,
+                       double* kept, std::int64_t capacity);
+    /// weights[i] = scale · D^(−quarters / 4) with D = max(fisher[i], epsilon) + lambda > 0, for
+    /// quarters 2, 3, 4 and 6; 0 where the Fisher is zero if `skipZero`.
+    void (*weigh)(const double* fisher, std::int64_t n, double epsilon, double lambda, int quarters,
+                  double scale, bool skipZero, float* weights);
     /// to[i] += factor · from[i]
     void (*addScaled)(const float* from, double factor, std::int64_t n, double* to);
     /// c[i·ldc + j] += Σ_k a_i[k] · b_j[k] over two sides packed in panels; depth a multiple of

@@ -128,6 +128,133 @@ void accumulate(const void* source, int64_t stride, int64_t samples, int type, c
                         target});
 }
 
+Extent extent(const double* values, int64_t n) {
+    constexpr double inf = __builtin_inf();
+    D sum0{};
+    D sum1{};
+    D least = D{} + inf;
+    D nonzero = D{} + inf;
+    D most = D{};
+    const auto take = [&](D v, D& sum) {
+        sum += v;
+        least = v < least ? v : least;
+        most = v > most ? v : most;
+        const D unless = v > 0 ? v : D{} + inf;
+        nonzero = unless < nonzero ? unless : nonzero;
+    };
+    int64_t k = 0;
+    for (; k + 2 * lanes <= n; k += 2 * lanes) {
+        take(loadAs<D>(values + k), sum0);
+        take(loadAs<D>(values + k + lanes), sum1);
+    }
+    sum0 += sum1;
+    Extent e{0, inf, 0, inf};
+    const auto merge = [&e](double s, double low, double high, double low1) {
+        e.sum += s;
+        e.least = low < e.least ? low : e.least;
+        e.most = high > e.most ? high : e.most;
+        e.leastNonzero = low1 < e.leastNonzero ? low1 : e.leastNonzero;
+    };
+    for (int l = 0; l < lanes; ++l) {
+        merge(sum0[l], least[l], most[l], nonzero[l]);
+    }
+    for (; k < n; ++k) {
+        merge(values[k], values[k], values[k], values[k] > 0 ? values[k] : inf);
+    }
+    return e;
+}
+
+Between between(const double* values, int64_t n, double low, double high, double limit,
+                double* kept, int64_t capacity) {
+    Between b;
+    int64_t k = 0;
+    for (; k < n && b.kept + packAlign <= capacity; k += 8) {
+#if QKOV_LANES == 16
+        const __mmask8 there = static_cast<__mmask8>(n - k >= 8 ? 0xff : (1 << (n - k)) - 1);
+        const __m512d v = _mm512_maskz_loadu_pd(there, values + k);
+        const __mmask8 less = _mm512_mask_cmp_pd_mask(there, v, _mm512_set1_pd(low), _CMP_LT_OQ);
+        const __mmask8 in =
+            _mm512_mask_cmp_pd_mask(there & ~less, v, _mm512_set1_pd(high), _CMP_LE_OQ);
+        // Compressed in a register: to memory it is slow on some machines.
+        _mm512_storeu_pd(kept + b.kept, _mm512_maskz_compress_pd(in, v));
+        b.kept += __builtin_popcount(in);
+        b.below += __builtin_popcount(less);
+        b.under += __builtin_popcount(
+            _mm512_mask_cmp_pd_mask(there, v, _mm512_set1_pd(limit), _CMP_LT_OQ));
+#else
+        const int64_t end = n - k < 8 ? n : k + 8;
+        for (int64_t i = k; i < end; ++i) {
+            const double v = values[i];
+            kept[b.kept] = v;
+            b.kept += v >= low && v <= high ? 1 : 0;
+            b.below += v < low ? 1 : 0;
+            b.under += v < limit ? 1 : 0;
+        }
+#endif
+    }
+    b.complete = k >= n;
+    return b;
+}
+
+inline D rootOf(D v) {
+#if QKOV_LANES == 16
+    const __m512d* half = reinterpret_cast<const __m512d*>(&v);
+    const __m512d out[2] = {_mm512_maskz_sqrt_pd(0xff, half[0]),
+                            _mm512_maskz_sqrt_pd(0xff, half[1])};
+    return loadAs<D>(out);
+#else
+    D r;
+    for (int i = 0; i < lanes; ++i) {
+        r[i] = __builtin_sqrt(v[i]);
+    }
+    return r;
+#endif
+}
+
+template <int quarters>
+void weighAs(const double* fisher, int64_t n, double epsilon, double lambda, double scale,
+             bool skipZero, float* weights) {
+    const auto one = [&](D f) {
+        const D d = (f > epsilon ? f : D{} + epsilon) + lambda;
+        D power = d;
+        if constexpr (quarters == 2) {
+            power = rootOf(d);
+        } else if constexpr (quarters == 3) {
+            const D root = rootOf(d);
+            power = root * rootOf(root);
+        } else if constexpr (quarters == 6) {
+            power = d * rootOf(d);
+        }
+        const D w = scale / power;
+        return __builtin_convertvector(skipZero ? (f > 0 ? w : D{}) : w, V);
+    };
+    int64_t k = 0;
+    for (; k + lanes <= n; k += lanes) {
+        storeAs(weights + k, one(loadAs<D>(fisher + k)));
+    }
+    if (k < n) {
+        double rest[lanes] = {};
+        __builtin_memcpy(rest, fisher + k, static_cast<size_t>(n - k) * 8);
+        float out[lanes];
+        storeAs(out, one(loadAs<D>(rest)));
+        __builtin_memcpy(weights + k, out, static_cast<size_t>(n - k) * 4);
+    }
+}
+
+void weigh(const double* fisher, int64_t n, double epsilon, double lambda, int quarters,
+           double scale, bool skipZero, float* weights) {
+    switch (quarters) {
+    case 2:
+        return weighAs<2>(fisher, n, epsilon, lambda, scale, skipZero, weights);
+    case 3:
+        return weighAs<3>(fisher, n, epsilon, lambda, scale, skipZero, weights);
+    case 6:
+        return weighAs<6>(fisher, n, epsilon, lambda, scale, skipZero, weights);
+    default:
+        return weighAs<4>(fisher, n, epsilon, lambda, scale, skipZero, weights);
+    }
+}
+
 void addScaled(const float* from, double factor, int64_t n, double* to) {
     int64_t k = 0;
     for (; k + lanes <= n; k += lanes) {

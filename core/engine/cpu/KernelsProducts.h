@@ -162,11 +162,23 @@ TileFunction tileOf(int64_t rows, int64_t columns) {
 
 /// A tile's share of what is fetched ahead.
 inline void fetchShare(Ahead& ahead) {
-    for (int64_t f = 0; f < ahead.perTile && ahead.run < ahead.count; ++f) {
-        prefetch(ahead.runs[ahead.run] + ahead.line * 64);
-        if (++ahead.line == ahead.lines) {
+    int64_t left = ahead.perTile;
+    while (left > 0 && ahead.fetch < ahead.count) {
+        const Fetch& f = ahead.fetches[ahead.fetch];
+        const int64_t rest = f.lines - ahead.line;
+        const int64_t n = rest < left ? rest : left;
+        const char* p = f.at + ahead.run * f.stride + ahead.line * 64;
+        for (int64_t i = 0; i < n; ++i) {
+            prefetch(p + i * 64);
+        }
+        left -= n;
+        ahead.line += n;
+        if (ahead.line == f.lines) {
             ahead.line = 0;
-            ++ahead.run;
+            if (++ahead.run == f.count) {
+                ahead.run = 0;
+                ++ahead.fetch;
+            }
         }
     }
 }

@@ -147,6 +147,7 @@ class TestScores : public QObject {
     void pooledPairs();
     void nonFinite();
     void nonFiniteAnywhere();
+    void nothingToNormaliseWith();
     void threadsAndTilesDoNotMatter();
     void cancelled();
 };
@@ -314,16 +315,26 @@ void TestScores::nonFiniteAnywhere() {
     options.onlyDense = true;
     options.scale = 1;
     int placed = 0;
-    for (unsigned seed = 40; seed < 60; ++seed) {
+    for (unsigned seed = 40; seed < 112; ++seed) {
         const auto c = randomCase(seed, options);
         c->request = {};
         c->request.taskA = "arithmetic";
         c->request.taskB = "code";
         c->request.device = "cpu";
         c->request.mode = Mode::structural;
-        for (auto& [name, p] : c->source.parameters[1]) {
+        // Also where the Fisher does not cover the task.
+        const std::size_t side = seed % 2;
+        const std::string bad = side == 1 ? "\"code1\"" : "\"arithmetic1\"";
+        c->request.fisherTask = std::array{engine::FisherTask::pooled, engine::FisherTask::a,
+                                           engine::FisherTask::b}[seed / 2 % 3];
+        c->request.variant =
+            std::array{engine::Variant::magnitude, engine::Variant::signedProduct,
+                       engine::Variant::symmetric, engine::Variant::natural,
+                       engine::Variant::cosine,    engine::Variant::profile}[seed / 6 % 6];
+        for (auto& [name, p] : c->source.parameters[side]) {
             const bool weight = p.rows > 1 && p.columns > 1;
-            if (!weight || !c->source.parameters[0].contains(name) || p.gradients.values.empty()) {
+            if (!weight || !c->source.parameters[1 - side].contains(name) ||
+                p.gradients.values.empty()) {
                 continue;
             }
             const std::vector<double> good = p.gradients.values;
@@ -340,8 +351,7 @@ void TestScores::nonFiniteAnywhere() {
                     QFAIL(qPrintable(QString::fromStdString(c->text + " " + name + " at ") +
                                      QString::number(k - size)));
                 } catch (const InputError& e) {
-                    QVERIFY2(std::string(e.what()).find("\"code1\"") != std::string::npos,
-                             e.what());
+                    QVERIFY2(std::string(e.what()).find(bad) != std::string::npos, e.what());
                 }
             }
             p.gradients.assign(p.gradients.dtype, good);
@@ -349,6 +359,52 @@ void TestScores::nonFiniteAnywhere() {
         }
     }
     QVERIFY(placed > 200);
+}
+
+/// A Fisher of zero: the score is 0 where A's gradients are zero too, else the cell is missing.
+void TestScores::nothingToNormaliseWith() {
+    CaseOptions options;
+    options.fixedSamples = 3;
+    options.onlyDense = true;
+    options.scale = 1;
+    int zeros = 0;
+    for (unsigned seed = 40; seed < 80; ++seed) {
+        const auto c = randomCase(seed, options);
+        c->request = {};
+        c->request.taskA = "arithmetic";
+        c->request.taskB = "code";
+        c->request.device = "cpu";
+        c->request.mode = Mode::structural;
+        c->request.fisherTask = engine::FisherTask::b;
+        c->request.estimator = engine::Estimator::mean;
+        for (dump::TaskInfo& task : c->source.dump.tasks) {
+            task.fisher.clear();
+        }
+        const bool both = seed % 2 == 0;
+        for (std::size_t side = 0; side < 2; ++side) {
+            const double value = side == 0 && !both ? 1 : 0;
+            for (auto& [name, p] : c->source.parameters[side]) {
+                for (StoredNumbers* numbers : {&p.gradients, &p.contributions}) {
+                    numbers->assign(numbers->dtype,
+                                    std::vector<double>(numbers->values.size(), value));
+                }
+            }
+        }
+        Job job;
+        const auto scores = engine::compute(c->source, c->request, job);
+        for (const Block b : allBlocks) {
+            for (std::size_t row = 0; row < scores->header().layers.size(); ++row) {
+                for (std::size_t h = 0; h < scores->header().heads.size(); ++h) {
+                    for (const float v : scores->pairs(b, row, h)) {
+                        QVERIFY2(both ? v == 0 : std::isnan(v), c->text.c_str());
+                        zeros += both ? 1 : 0;
+                    }
+                }
+            }
+        }
+        QVERIFY(both || !scores->header().missing.empty());
+    }
+    QVERIFY(zeros > 100);
 }
 
 void TestScores::threadsAndTilesDoNotMatter() {
