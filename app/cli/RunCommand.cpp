@@ -34,6 +34,10 @@ void run(const Session& session, const Options& o) {
     }
     // Otherwise the Fisher is that of all samples, though only the first are scored.
     collecting.maxSamples = o.score.limitsSamples() ? request.maxSamples : 0;
+    // What a dump would store is made as it is asked for, not as dumps have it by default.
+    collecting.emaDecay = request.emaDecay;
+    collecting.estimator = request.estimator == engine::Estimator::mean ? fisher::Estimator::mean
+                                                                        : fisher::Estimator::ema;
     const bool needsTypes = request.mode && *request.mode != engine::Mode::structural;
     if (collecting.resume && o.out.empty()) {
         throw UsageError("--resume keeps its work beside the results; name them with --out");

@@ -10,7 +10,8 @@
 namespace qkov::collect {
 
 /// Runs the model on all tasks and keeps what a dump would hold: gradients in the stored type
-/// (factored or dense), samples with losses, head types if asked for. Fisher is left to the engine.
+/// (factored or dense), samples with losses, head types and the behavioral Fisher if
+/// asked for. The structural Fisher is left to the engine.
 /// What doesn't fit the memory budget beside the model goes to "<request.out>.partial" (with no
 /// `out`: the system's temporary folder), which lives as long as the source.
 /// With `resume`, batches always go there, what an interrupted run left is used, and an exception

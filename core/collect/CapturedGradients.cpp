@@ -122,6 +122,16 @@ void CapturedGradients::complete(const dump::HeadTypes& types) {
     m_info.fingerprint = planFingerprint(m_request, m_plan);
 }
 
+void CapturedGradients::setFisher(const std::string& task, dump::FisherSet set,
+                                  std::map<std::string, std::vector<double>> values) {
+    for (dump::TaskInfo& info : m_info.tasks) {
+        if (info.name == task) {
+            m_fisher[task][set.name] = std::move(values);
+            info.fisher[set.name] = std::move(set);
+        }
+    }
+}
+
 std::size_t CapturedGradients::taskOf(const dump::TaskInfo& task) const {
     for (std::size_t t = 0; t < m_tasks.size(); ++t) {
         if (m_plan.tasks[t].name == task.name) {
@@ -302,8 +312,15 @@ void CapturedGradients::readFisherElements(const dump::TaskInfo& task, const dum
 }
 
 std::vector<double> CapturedGradients::readFisherReduced(const dump::TaskInfo& task,
-                                                         const dump::FisherSet&,
+                                                         const dump::FisherSet& set,
                                                          const std::string& parameter) const {
+    if (const auto ofTask = m_fisher.find(task.name); ofTask != m_fisher.end()) {
+        if (const auto ofSet = ofTask->second.find(set.name); ofSet != ofTask->second.end()) {
+            if (const auto it = ofSet->second.find(parameter); it != ofSet->second.end()) {
+                return it->second;
+            }
+        }
+    }
     throw InputError("captured gradients of task " + task.name + " hold no Fisher of " + parameter);
 }
 

@@ -46,6 +46,10 @@ class CapturedGradients final : public engine::GradientSource {
     /// All batches are there: opens the spooled ones and describes everything.
     void complete(const dump::HeadTypes& types);
 
+    /// A set of values per head or type, as a dump would hold it. Behind complete().
+    void setFisher(const std::string& task, dump::FisherSet set,
+                   std::map<std::string, std::vector<double>> values);
+
     const dump::DumpInfo& info() const override { return m_info; }
     const model::HeadLayout& layout() const override { return *m_plan.layout; }
     std::filesystem::path file() const override { return m_request.model; }
@@ -104,6 +108,9 @@ class CapturedGradients final : public engine::GradientSource {
     std::vector<Task> m_tasks;
     std::map<std::string, Recorded> m_recorded;
     dump::DumpInfo m_info;
+    /// By task, set, parameter.
+    std::map<std::string, std::map<std::string, std::map<std::string, std::vector<double>>>>
+        m_fisher;
 };
 
 } // namespace qkov::collect

@@ -461,6 +461,9 @@ std::unique_ptr<engine::GradientSource> runCapture(const CollectRequest& request
     if (store) {
         store->finish();
     }
+    if (request.behavioralFisher) {
+        addBehavioralFisher(*source, device, job);
+    }
     releaseDeviceMemory(device);
     for (CollectSummary::Task& t : summary.tasks) {
         double total = 0;

@@ -40,6 +40,9 @@ PackedBatch packBatch(const CollectPlan& plan, const CollectRequest& request,
                       const PlannedTask& task, const std::vector<std::size_t>& batch,
                       const BatchCapture& capture, RoundingLoss& loss);
 
+/// Adds the behavioral sets that writeDump() would store.
+void addBehavioralFisher(CapturedGradients& source, at::Device device, Job& job);
+
 /// Spool → dump. Fisher from the numbers as stored. `types` without names: none are written.
 void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spool& spool,
                const dump::HeadTypes& types, at::Device device, Job& job, CollectSummary& summary);

@@ -3,11 +3,11 @@
 
 #include "base/Error.h"
 #include "base/Threads.h"
+#include "collect/FisherSum.h"
 #include "collect/MemoryPlan.h"
 #include "collect/SharedInputs.h"
 #include "collect/TorchThreads.h"
 #include "dump/DumpWriter.h"
-#include "fisher/Accumulator.h"
 #include "fisher/HeadReduction.h"
 
 #include <algorithm>
@@ -24,9 +24,6 @@ struct Stored {
     PayloadLayout layout;
 };
 
-// What one thread multiplies at a time.
-constexpr std::int64_t gradientsAtOnce = std::int64_t(1) << 16;
-
 /// One sample of the parameters that are written together, as float32.
 struct SampleNumbers {
     std::size_t sample = 0;
@@ -35,82 +32,6 @@ struct SampleNumbers {
     at::Tensor input;                    ///< [tokens, dIn], and of each parameter
     std::vector<at::Tensor> gradOutputs; ///< [tokens, dOut]; or of the only one
     at::Tensor gradient;                 ///< [rows, columns]
-};
-
-/// Σ w g² of one parameter where its gradients are: in float64 on either side.
-class FisherSum {
-  public:
-    /// @param place of the parameter among those that are written together
-    FisherSum(const RecordedParameter& parameter, std::size_t place,
-              const std::vector<double>& weights, at::Device device, int threads)
-        : m_parameter(parameter)
-        , m_place(place)
-        , m_weights(weights)
-        , m_device(device)
-        , m_threads(threads)
-        , m_host(device.is_cuda() ? 0 : static_cast<std::size_t>(rows() * columns())) {
-        if (device.is_cuda()) {
-            m_sum = at::zeros({rows() * columns()}, at::TensorOptions(at::kDouble).device(device));
-        }
-    }
-
-    void add(const std::vector<SampleNumbers>& samples, const CancelToken& token) {
-        if (m_device.is_cuda()) {
-            for (const SampleNumbers& s : samples) {
-                checkCancelled(token);
-                const at::Tensor g = gradient(s, 0, rows()).flatten().to(at::kDouble);
-                m_sum.addcmul_(g, g, m_weights[s.sample]);
-            }
-            return;
-        }
-        // Each thread takes some rows of all samples, so the sum's order never changes.
-        const std::int64_t step = std::max<std::int64_t>(1, gradientsAtOnce / columns());
-        const std::int64_t parts = (rows() + step - 1) / step;
-        parallelFor(static_cast<std::size_t>(parts), m_threads, [&](std::size_t part, int) {
-            const c10::NoGradGuard noGrad;
-            const std::int64_t begin = static_cast<std::int64_t>(part) * step;
-            const std::int64_t end = std::min(rows(), begin + step);
-            for (const SampleNumbers& s : samples) {
-                checkCancelled(token);
-                const at::Tensor g = gradient(s, begin, end).contiguous();
-                m_host.addPart(static_cast<std::size_t>(begin * columns()),
-                               static_cast<std::size_t>(g.numel()), g.data_ptr<float>(),
-                               m_weights[s.sample]);
-            }
-        });
-    }
-    std::vector<double> values() const {
-        if (!m_device.is_cuda()) {
-            return {m_host.fisher().begin(), m_host.fisher().end()};
-        }
-        const at::Tensor host = m_sum.to(at::kCPU);
-        return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
-    }
-
-  private:
-    static void checkCancelled(const CancelToken& token) {
-        if (token.cancelled()) {
-            throw Cancelled();
-        }
-    }
-    std::int64_t rows() const { return m_parameter.shape()[0]; }
-    std::int64_t columns() const { return m_parameter.shape()[1]; }
-    at::Tensor gradient(const SampleNumbers& s, std::int64_t begin, std::int64_t end) const {
-        if (s.gradient.defined()) {
-            return s.gradient.slice(0, begin, end).to(m_device);
-        }
-        const at::Tensor x = s.input.to(m_device), g = s.gradOutputs[m_place].to(m_device);
-        return m_parameter.inOut ? at::mm(x.slice(1, begin, end).t(), g)
-                                 : at::mm(g.slice(1, begin, end).t(), x);
-    }
-
-    const RecordedParameter& m_parameter;
-    std::size_t m_place;
-    const std::vector<double>& m_weights;
-    at::Device m_device;
-    int m_threads;
-    fisher::Accumulator m_host;
-    at::Tensor m_sum;
 };
 
 class TaskWriter {
@@ -268,7 +189,7 @@ class TaskWriter {
             const RecordedParameter& p = m_plan.parameters[group.first + m];
             numbersPerToken += p.dOut;
             if (wantsFisher()) {
-                sums.emplace_back(p, m, m_weights, m_device, m_threads);
+                sums.emplace_back(p, m_weights, m_device, m_threads);
             }
         }
         std::vector<SampleNumbers> some;
@@ -283,8 +204,14 @@ class TaskWriter {
                 }
                 write(group, s);
             }
-            for (FisherSum& sum : sums) {
-                sum.add(some, token);
+            for (std::size_t m = 0; m < sums.size(); ++m) {
+                std::vector<SampleGradient> gradients;
+                for (const SampleNumbers& s : some) {
+                    gradients.push_back({s.sample, s.input,
+                                         m_request.factored ? s.gradOutputs[m] : at::Tensor(),
+                                         s.gradient});
+                }
+                sums[m].add(gradients, token);
             }
             some.clear();
             numbers = 0;
