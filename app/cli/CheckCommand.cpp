@@ -22,7 +22,7 @@ void check(const Session& session, const Options& o) {
     const dump::DumpReader reader = o.score.open(session, o.dump);
     Job job = session.job();
     const std::vector<engine::Check> checks =
-        engine::runChecks(reader, o.score.request(session, reader.info()), job);
+        engine::runChecks(reader, o.score.request(session, reader), job);
     session.clearProgress();
     std::vector<std::vector<std::string>> rows{{"check", "", "worst", ""}};
     for (const engine::Check& c : checks) {

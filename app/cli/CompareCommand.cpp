@@ -42,7 +42,7 @@ void compare(const Session& session, const Options& o) {
     const dump::DumpReader reader = o.score.open(session, o.dump);
     Job job = session.job();
     const engine::Comparison comparison =
-        engine::compareModes(reader, o.score.request(session, reader.info()), o.top, job);
+        engine::compareModes(reader, o.score.request(session, reader), o.top, job);
     session.clearProgress();
     session.logNotes(comparison.warnings, {});
     session.print(describe(comparison));

@@ -49,13 +49,14 @@ void compute(const Session& session, const Options& o) {
     }
     session.checkOutputs(outputs, {o.dump});
     const dump::DumpReader reader = o.score.open(session, o.dump);
-    const engine::ScoreRequest request = o.score.request(session, reader.info());
+    const engine::ScoreRequest request = o.score.request(session, reader);
     if (o.explain) {
         return explain(session, reader, request);
     }
     Job job = session.job();
     const auto scores = engine::compute(reader, request, job);
     job.finish();
+    requireScores(*scores, o.dump);
     std::shared_ptr<const engine::Scores> pooled;
     if (o.pooled) {
         Job pooling = session.job();

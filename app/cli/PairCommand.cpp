@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ScoreOptions.h"
 
+#include "base/Error.h"
 #include "base/Numbers.h"
 #include "engine/Compute.h"
 
@@ -86,9 +87,14 @@ void pair(const Session& session, const Options& o) {
     const dump::DumpReader reader = o.score.open(session, o.dump);
     Job job = session.job();
     const engine::PairResult result =
-        engine::scorePair(reader, o.score.request(session, reader.info()), o.sampleI, o.sampleJ,
+        engine::scorePair(reader, o.score.request(session, reader), o.sampleI, o.sampleJ,
                           LayerIndex(o.layer), HeadIndex(o.head), job);
     session.clearProgress();
+    if (std::none_of(result.present.begin(), result.present.end(), [](bool p) { return p; })) {
+        throw InputError("nothing of this pair can be computed" +
+                             (result.notes.empty() ? std::string() : ": " + result.notes.back()),
+                         o.dump);
+    }
     session.logNotes(result.notes, {});
     session.print(describe(result, o));
     session.writeJson(toJson(result, o));

@@ -64,6 +64,7 @@ void run(const Session& session, const Options& o) {
     const auto scoring = std::chrono::steady_clock::now();
     const auto scores = engine::compute(*source, request, job);
     job.finish();
+    requireScores(*scores, source->file());
     const auto scored = std::chrono::steady_clock::now();
     session.clearProgress();
     if (!o.out.empty()) {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "ScoreOptions.h"
 
+#include "base/Error.h"
+#include "base/Numbers.h"
 #include "model/ModelConfig.h"
 
+#include <algorithm>
 #include <limits>
+#include <optional>
 
 namespace qkov::cli {
 namespace {
@@ -33,6 +37,76 @@ std::vector<std::string> resolveIds(const std::vector<std::string>& given,
     return ids;
 }
 
+bool serves(const dump::FisherSet& set, const engine::ScoreRequest& r) {
+    return set.estimator == "ema" && (!r.estimator || *r.estimator == engine::Estimator::ema);
+}
+
+/// The decay of the moving averages that are stored and will be used as they are; none where some
+/// Fisher has to be computed.
+std::optional<double> storedDecay(const dump::DumpInfo& info, const engine::ScoreRequest& r) {
+    std::optional<double> decay;
+    for (const auto& [name, asked] : {std::pair{r.taskA, r.fisherTask != engine::FisherTask::b},
+                                      std::pair{r.taskB, r.fisherTask != engine::FisherTask::a}}) {
+        const dump::TaskInfo* task = asked ? info.task(name) : nullptr;
+        if (!asked) {
+            continue;
+        }
+        if (!task || !task->fisher.contains("structural")) {
+            return {};
+        }
+        for (const auto& [setName, set] : task->fisher) {
+            if (!serves(set, r) || (decay && *decay != set.decay)) {
+                return {};
+            }
+            decay = set.decay;
+        }
+        const dump::FisherSet& structural = task->fisher.at("structural");
+        for (const auto& [parameter, entry] : task->parameters) {
+            const bool counts = entry.shape.size() > 1 || r.includeBias;
+            if (counts && !structural.parameters.contains(parameter)) {
+                return {};
+            }
+        }
+    }
+    return decay;
+}
+
+/// @throws InputError not one cell that is asked for has numbers in both tasks
+void checkAnything(const dump::DumpReader& dump, const engine::ScoreRequest& r) {
+    const dump::DumpInfo& info = dump.info();
+    const dump::TaskInfo* const tasks[] = {info.task(r.taskA), info.task(r.taskB)};
+    for (const dump::TaskInfo* task : tasks) {
+        if (!task) {
+            return; // said where it is looked up
+        }
+        if (task->parameters.empty()) {
+            throw InputError("holds no gradients", dump.file(), "/tasks/" + task->name,
+                             "collect them again");
+        }
+    }
+    const auto asked = [](const auto& list, auto value) {
+        return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
+    };
+    for (const model::ParameterInfo& p : dump.layout().parameters()) {
+        const bool wanted = asked(r.layers, p.layer.value) &&
+                            std::any_of(p.blocks.begin(), p.blocks.end(),
+                                        [&](Block block) { return asked(r.blocks, block); });
+        if (wanted && tasks[0]->parameters.contains(p.name) &&
+            tasks[1]->parameters.contains(p.name)) {
+            return;
+        }
+    }
+    // A layer that the model doesn't have is said where layers are looked up.
+    const auto known = [&](std::int64_t layer) {
+        return layer >= 0 && layer < info.model.numLayers;
+    };
+    if (std::all_of(r.layers.begin(), r.layers.end(), known)) {
+        throw InputError("tasks " + r.taskA + " and " + r.taskB +
+                             " have no gradients of a common parameter among those asked for",
+                         dump.file(), "/tasks", "qkov info tells what is there");
+    }
+}
+
 } // namespace
 
 void ScoreOptions::add(CLI::App* command) {
@@ -57,11 +131,12 @@ void ScoreOptions::add(CLI::App* command) {
     text("--fisher-task", m_fisherTask, "Whose Fisher", "a|b|pooled")->capture_default_str();
     text("--fisher-estimator", m_estimator,
          "How it is estimated; unset: as stored in the dump, else ema", "ema|mean");
-    command->add_option("--ema-decay", m_emaDecay, "Of ema, where it is computed here")
-        ->check(numberBetween(0, 0.999999))
-        ->type_name("X")
-        ->capture_default_str()
-        ->group(metric);
+    m_decayOption =
+        command->add_option("--ema-decay", m_emaDecay, "Of ema, where it is computed here")
+            ->check(numberBetween(0, 0.999999))
+            ->type_name("X")
+            ->capture_default_str()
+            ->group(metric);
     text("--regularization", m_regularization, "Constants; the three below override them",
          "default|original")
         ->capture_default_str();
@@ -193,6 +268,20 @@ engine::ScoreRequest ScoreOptions::request(const Session& session,
     engine::ScoreRequest r = request(session);
     r.samplesA = resolveIds(m_samplesA, info.task(taskA));
     r.samplesB = resolveIds(m_samplesB, info.task(taskB));
+    if (const auto decay = storedDecay(info, r)) {
+        if (m_decayOption && m_decayOption->count() > 0 && *decay != r.emaDecay) {
+            session.log("note: The stored Fisher is used, whose decay is " + formatNumber(*decay) +
+                        "; --ema-decay is for one that is computed.");
+        }
+        r.emaDecay = *decay;
+    }
+    return r;
+}
+
+engine::ScoreRequest ScoreOptions::request(const Session& session,
+                                           const dump::DumpReader& dump) const {
+    engine::ScoreRequest r = request(session, dump.info());
+    checkAnything(dump, r);
     return r;
 }
 

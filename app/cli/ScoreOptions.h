@@ -21,8 +21,11 @@ class ScoreOptions {
 
     /// @throws UsageError
     engine::ScoreRequest request(const Session& session) const;
-    /// The same, with sample ids looked up in the dump: a text that is no id is a list of ids.
+    /// The same, with sample ids looked up in the dump: a text that is no id is a list of ids; and
+    /// with the decay that is in force, where the Fisher is a stored moving average.
     engine::ScoreRequest request(const Session& session, const dump::DumpInfo& info) const;
+    /// @throws InputError the dump holds nothing of what is asked for
+    engine::ScoreRequest request(const Session& session, const dump::DumpReader& dump) const;
 
     /// True when --max-samples was written.
     bool limitsSamples() const { return m_maxOption && m_maxOption->count() > 0; }
@@ -38,6 +41,7 @@ class ScoreOptions {
     std::string m_estimator;
     std::string m_regularization = "default";
     double m_emaDecay = 0.99;
+    const CLI::Option* m_decayOption = nullptr;
     double m_epsilon = -1;
     double m_ridge = -1;
     double m_ridgeRelative = -1;

@@ -3,6 +3,7 @@
 
 #include "Session.h"
 
+#include "base/Error.h"
 #include "base/Numbers.h"
 #include "results/Summary.h"
 
@@ -13,6 +14,23 @@ namespace qkov::cli {
 std::string cellName(Cell cell) {
     return "L" + std::to_string(cell.layer.value) + " H" + std::to_string(cell.head.value) + " " +
            blockName(cell.block);
+}
+
+void requireScores(const engine::Scores& scores, const std::filesystem::path& file) {
+    const engine::ScoreHeader& h = scores.header();
+    for (const Block block : allBlocks) {
+        for (std::size_t l = 0; h.blocks[blockIndex(block)] && l < h.layers.size(); ++l) {
+            for (std::size_t c = 0; scores.computed(l) && c < h.heads.size(); ++c) {
+                if (!std::isnan(scores.mean(block, l, c))) {
+                    return;
+                }
+            }
+        }
+    }
+    throw InputError("nothing can be computed" +
+                         (h.missing.empty() ? std::string() : ": " + h.missing.front()) +
+                         (h.missing.size() > 1 ? ", and more is missing" : ""),
+                     file);
 }
 
 std::string describeScores(const engine::Scores& scores, std::size_t conflicts) {

@@ -150,14 +150,15 @@ std::vector<Check> checksOf(const DumpReader::Impl& dump) {
 
 } // namespace
 
-std::vector<std::string> validateDump(const std::filesystem::path& file, Job& job) {
+std::vector<std::string> validateDump(const std::filesystem::path& file, Job& job,
+                                      const std::string& layoutJson) {
     std::vector<std::string> problems;
     DumpReader::Impl dump;
     dump.file = file;
     dump.problems = &problems;
     dump.job = &job;
     job.stage("Reading the structure", 0, 0.02);
-    if (!dump.attempt([&] { dump.open({}); })) {
+    if (!dump.attempt([&] { dump.open(layoutJson); })) {
         return problems;
     }
     const std::vector<Check> checks = checksOf(dump);

@@ -14,6 +14,8 @@ namespace qkov::dump {
 /// and negative contributions or Fisher values (how many, and where the first one is).
 /// Holds at most a few MB per thread. @throws Cancelled; what is wrong with the file is returned,
 /// never thrown
-std::vector<std::string> validateDump(const std::filesystem::path& file, Job& job);
+/// @param layoutJson as for DumpReader
+std::vector<std::string> validateDump(const std::filesystem::path& file, Job& job,
+                                      const std::string& layoutJson = {});
 
 } // namespace qkov::dump

@@ -63,12 +63,16 @@ void TestCliLayout::refusedWithout() {
     const QStringList tasks{"--task-a", "a", "--task-b", "b"};
     QVERIFY(failed(run(QStringList{"info", path("unknown.h5")}), 3, "mine"));
     QVERIFY(failed(run(QStringList{"compute", path("unknown.h5")} + tasks), 3, "layout file"));
+    const Outcome validated = run(QStringList{"validate", path("unknown.h5")});
+    QCOMPARE(validated.code, 3);
+    QVERIFY2(validated.out.contains("layout file"), validated.out.constData());
 }
 
 void TestCliLayout::readWith_data() {
     QTest::addColumn<QStringList>("arguments");
     const QStringList tasks{"--task-a", "a", "--task-b", "b"};
     QTest::newRow("info") << QStringList{"info"};
+    QTest::newRow("validate") << QStringList{"validate"};
     QTest::newRow("compute") << QStringList{"compute"} + tasks;
     QTest::newRow("check") << QStringList{"check"} + tasks;
     QTest::newRow("compare") << QStringList{"compare"} + tasks;
