@@ -66,6 +66,8 @@ struct DumpReader::Impl {
     static std::string problemText(const InputError& e);
 
     const ParameterSources& sources(const TaskInfo& task, const std::string& parameter) const;
+    /// @throws InputError if the part is not gradients or contributions that are stored
+    const NumberSource& dense(const TaskInfo& task, const std::string& parameter, Part part) const;
     const ParameterEntry& entry(const TaskInfo& task, const std::string& parameter) const;
     const FisherSource& fisher(const TaskInfo& task, const FisherSet& set,
                                const std::string& parameter) const;

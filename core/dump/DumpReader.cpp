@@ -233,15 +233,26 @@ void DumpReader::readContributions(const TaskInfo& task, const std::string& para
     contributions(*m_impl, task, parameter, samples, region, target);
 }
 
+const NumberSource& DumpReader::Impl::dense(const TaskInfo& task, const std::string& parameter,
+                                            Part part) const {
+    const ParameterSources& all = sources(task, parameter);
+    const auto& source = part == Part::contributions ? all.contributions : all.gradients;
+    if ((part != Part::gradients && part != Part::contributions) || !source) {
+        throw InputError("is not stored in this form", file, parameter);
+    }
+    return *source;
+}
+
 void DumpReader::readRaw(const TaskInfo& task, const std::string& parameter, Part part,
                          std::span<const std::int64_t> samples, const Region& region,
                          void* target) const {
-    const ParameterSources& sources = m_impl->sources(task, parameter);
-    const auto& source = part == Part::contributions ? sources.contributions : sources.gradients;
-    if ((part != Part::gradients && part != Part::contributions) || !source) {
-        throw InputError("is not stored in this form", m_impl->file, parameter);
-    }
-    source->readRaw(samples, region, static_cast<std::byte*>(target));
+    m_impl->dense(task, parameter, part).readRaw(samples, region, static_cast<std::byte*>(target));
+}
+
+std::unique_ptr<PieceReader> DumpReader::pieces(const TaskInfo& task, const std::string& parameter,
+                                                Part part, std::span<const std::int64_t> samples,
+                                                const Region& region, bool again) const {
+    return m_impl->dense(task, parameter, part).pieces(samples, region, again);
 }
 
 std::span<const std::int32_t> DumpReader::factorLengths(const TaskInfo& task,

@@ -4,6 +4,7 @@
 
 #include "base/Job.h"
 #include "dump/DumpInfo.h"
+#include "dump/PieceReader.h"
 
 #include <filesystem>
 #include <memory>
@@ -97,6 +98,12 @@ class DumpReader {
     /// not checked.
     void readRaw(const TaskInfo& task, const std::string& parameter, Part part,
                  std::span<const std::int64_t> samples, const Region& region, void* target) const;
+    /// What readRaw() delivers, in pieces for several threads: at the disk's full speed, past the
+    /// page cache unless it holds them. Null where readRaw() does as well.
+    /// @param again they will be read again soon
+    std::unique_ptr<PieceReader> pieces(const TaskInfo& task, const std::string& parameter,
+                                        Part part, std::span<const std::int64_t> samples,
+                                        const Region& region, bool again) const;
     /// Tokens used of each sample of the task, factored storage: [n], each 0..maxTokens.
     std::span<const std::int32_t> factorLengths(const TaskInfo& task,
                                                 const std::string& parameter) const;

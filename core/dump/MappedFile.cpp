@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <mutex>
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #endif
@@ -69,7 +71,59 @@ void installHandler() {
     (void)once;
 }
 
+/// As in linux/mman.h, which older ones lack.
+struct CachedRange {
+    std::uint64_t offset, bytes;
+};
+struct CachedPages {
+    std::uint64_t here, dirty, writeback, evicted, recentlyEvicted;
+};
+constexpr long cachestatCall = 451;
+
+enum class Look { here, away, unknown };
+
+/// Without starting to read what is not there, unlike the way of older systems.
+Look cachedPages(int descriptor, std::uint64_t offset) {
+    static std::atomic<bool> lacking{false};
+    CachedRange range{offset, 1};
+    CachedPages pages{};
+    if (lacking) {
+        return Look::unknown;
+    }
+    if (syscall(cachestatCall, descriptor, &range, &pages, 0U) != 0) {
+        lacking = errno == ENOSYS;
+        return Look::unknown; // a file of somebody else, for one
+    }
+    return pages.here > 0 ? Look::here : Look::away;
+}
+
+bool pageInMemory(int descriptor, std::uint64_t offset) {
+    const Look look = cachedPages(descriptor, offset);
+    if (look != Look::unknown) {
+        return look == Look::here;
+    }
+#ifdef RWF_NOWAIT
+    char byte = 0;
+    const iovec one{&byte, 1};
+    return preadv2(descriptor, &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
+#else
+    return false;
+#endif
+}
+
 } // namespace
+
+bool pagesInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
+    if (bytes == 0) {
+        return true;
+    }
+    for (std::uint64_t at = offset; at < offset + bytes; at += lookEvery) {
+        if (!pageInMemory(descriptor, at)) {
+            return false;
+        }
+    }
+    return pageInMemory(descriptor, offset + bytes - 1);
+}
 
 std::unique_ptr<MappedFile> MappedFile::open(int descriptor, std::uint64_t bytes) {
     if (bytes == 0 || bytes > SIZE_MAX / 2) {
@@ -110,21 +164,7 @@ bool MappedFile::inMemory(std::uint64_t offset, std::uint64_t bytes) const {
     if (bytes == 0 || offset > m_size || bytes > m_size - offset || broken()) {
         return false;
     }
-#ifdef RWF_NOWAIT
-    const auto here = [this](std::uint64_t at) {
-        char byte = 0;
-        const iovec one{&byte, 1};
-        return preadv2(m_descriptor, &one, 1, static_cast<off_t>(at), RWF_NOWAIT) == 1;
-    };
-    for (std::uint64_t at = offset; at < offset + bytes; at += lookEvery) {
-        if (!here(at)) {
-            return false;
-        }
-    }
-    return here(offset + bytes - 1);
-#else
-    return false;
-#endif
+    return pagesInMemory(m_descriptor, offset, bytes);
 }
 
 void MappedFile::release() const {
@@ -138,6 +178,10 @@ bool MappedFile::broken() const {
 }
 
 #else
+
+bool pagesInMemory(int, std::uint64_t, std::uint64_t) {
+    return false;
+}
 
 std::unique_ptr<MappedFile> MappedFile::open(int, std::uint64_t) {
     return nullptr;

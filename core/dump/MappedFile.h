@@ -9,6 +9,9 @@
 
 namespace qkov::dump {
 
+/// Whether the page cache holds [offset, offset + bytes), by a sample of its pages.
+bool pagesInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes);
+
 /// Memory of a file that shrinks, or can't be read from its disk, raises SIGBUS. Such a mapping is
 /// replaced by zeros and marked broken: whoever used it must ask broken() before trusting a result.
 class MappedFile {

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace qkov::dump {
@@ -43,54 +42,6 @@ void convert(const void* source, DType type, std::size_t n, double* target) {
 
 } // namespace
 
-OpenFiles::~OpenFiles() {
-    m_mapped.clear();
-    for (const auto& entry : m_descriptors) {
-        ::close(entry.second);
-    }
-}
-
-int OpenFiles::descriptor(const std::string& file) {
-    const auto it = m_descriptors.find(file);
-    if (it != m_descriptors.end()) {
-        return it->second;
-    }
-    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        m_descriptors.emplace(file, fd);
-    }
-    return fd;
-}
-
-std::uint64_t OpenFiles::size(int descriptor) const {
-    struct stat info {};
-    return ::fstat(descriptor, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
-}
-
-const MappedFile* OpenFiles::mapped(int descriptor) const {
-    const std::lock_guard lock(m_mutex);
-    const auto [it, fresh] = m_mapped.try_emplace(descriptor);
-    if (fresh) {
-        it->second = MappedFile::open(descriptor, size(descriptor));
-    }
-    return it->second.get();
-}
-
-void OpenFiles::releaseMapped() const {
-    const std::lock_guard lock(m_mutex);
-    for (const auto& entry : m_mapped) {
-        if (entry.second) {
-            entry.second->release();
-        }
-    }
-}
-
-bool OpenFiles::anyBroken() const {
-    const std::lock_guard lock(m_mutex);
-    return std::any_of(m_mapped.begin(), m_mapped.end(),
-                       [](const auto& entry) { return entry.second && entry.second->broken(); });
-}
-
 const h5::Object& OpenDatasets::open(const std::string& path, std::size_t cacheBytes) {
     for (std::size_t i = 0; i < m_open.size(); ++i) {
         if (m_open[i].first == path) {
@@ -117,7 +68,6 @@ NumberSource::NumberSource(const h5::Object& dataset, std::int64_t samples, Open
     : m_file(dataset.file())
     , m_path(dataset.path())
     , m_hasSampleAxis(samples > 0)
-    , m_files(&files)
     , m_datasets(&datasets) {
     const h5::Lock lock;
     const StorageInfo info = checkStorage(dataset);
@@ -142,7 +92,8 @@ NumberSource::NumberSource(const h5::Object& dataset, std::int64_t samples, Open
                      "rows, columns], or one number less for a bias");
     }
     if (info.contiguous) {
-        m_descriptor = files.descriptor(info.file.string());
+        m_disk = files.find(info.file.string());
+        m_descriptor = m_disk ? m_disk->descriptor() : -1;
         m_offset = info.offset;
         m_bytesPerSample = static_cast<std::uint64_t>(h5::product(m_shape)) * dtypeSize(dtype());
     } else {
@@ -169,7 +120,7 @@ InPlace NumberSource::inPlace(std::int64_t first, std::int64_t count, const Regi
         region.columns != columns() || count < 1 || first < 0 || first > m_samples - count) {
         return {};
     }
-    const MappedFile* file = m_files->mapped(m_descriptor);
+    const MappedFile* file = m_disk->mapped();
     if (file == nullptr) {
         return {};
     }

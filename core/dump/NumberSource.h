@@ -5,32 +5,12 @@
 #include "dump/DumpReader.h"
 #include "dump/FloatType.h"
 #include "dump/Hdf5.h"
-#include "dump/MappedFile.h"
+#include "dump/OpenFiles.h"
+#include "dump/PieceReader.h"
 
-#include <map>
-#include <mutex>
+#include <memory>
 
 namespace qkov::dump {
-
-/// Files opened for direct reading, one descriptor each, shared by all datasets of a reader.
-class OpenFiles {
-  public:
-    OpenFiles() = default;
-    ~OpenFiles();
-    OpenFiles(const OpenFiles&) = delete;
-    OpenFiles& operator=(const OpenFiles&) = delete;
-    int descriptor(const std::string& file); ///< -1 if it can't be opened
-    std::uint64_t size(int descriptor) const;
-    /// The file as memory; null where it can't be mapped.
-    const MappedFile* mapped(int descriptor) const;
-    void releaseMapped() const;
-    bool anyBroken() const;
-
-  private:
-    std::map<std::string, int> m_descriptors;
-    mutable std::mutex m_mutex;
-    mutable std::map<int, std::unique_ptr<MappedFile>> m_mapped;
-};
 
 /// HDF5 datasets that are read through HDF5, a few of them open at a time: each open one may keep
 /// a chunk cache.
@@ -66,6 +46,10 @@ class NumberSource {
     /// Samples first … first + count − 1 of whole rows in memory, if the system holds them there
     /// and the file stores them as this machine does; else null.
     InPlace inPlace(std::int64_t first, std::int64_t count, const Region& region) const;
+    /// The same numbers in pieces that several threads may read at once.
+    /// @param again they will be read again soon: better left in the page cache
+    std::unique_ptr<PieceReader> pieces(std::span<const std::int64_t> samples, const Region& region,
+                                        bool again) const;
     /// Files other than the dump itself that hold its numbers (external links, virtual sources).
     const std::vector<std::filesystem::path>& otherFiles() const { return m_otherFiles; }
 
@@ -101,7 +85,7 @@ class NumberSource {
     std::uint64_t m_bytesPerSample = 0;
     int m_descriptor = -1; ///< ≥ 0: contiguous, at m_offset
     std::uint64_t m_offset = 0;
-    OpenFiles* m_files = nullptr;
+    const DiskFile* m_disk = nullptr; ///< whose descriptor that is
     OpenDatasets* m_datasets = nullptr;
     std::size_t m_cacheBytes = std::size_t(4) << 20;
     std::vector<std::filesystem::path> m_otherFiles;

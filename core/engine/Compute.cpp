@@ -112,7 +112,7 @@ void Computation::startProgress(const Plan& plan, double begin, double end, bool
 Excluded Computation::scan() {
     Excluded found;
     const Plan plan = makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend));
-    Loader loader(m_context, m_bundles, m_backend, plan.tileBytes, m_job);
+    Loader loader(m_context, m_bundles, m_backend, plan, true, m_job);
     RunContext run = runContext(loader);
     startProgress(plan, 0, 0.2, true);
     for (const Group& group : plan.groups) {
@@ -129,7 +129,7 @@ void Computation::run(std::int64_t shrink) {
     }
     const Plan plan =
         makePlan(m_context, m_bundles, m_backend, tileBudget(m_context, m_backend) / shrink);
-    Loader loader(m_context, m_bundles, m_backend, plan.tileBytes, m_job);
+    Loader loader(m_context, m_bundles, m_backend, plan, false, m_job);
     RunContext run = runContext(loader);
     startProgress(plan, m_context.request.nonFinite == NonFinite::skip ? 0.2 : 0.0, 1.0, false);
     std::vector<UnitState> states;

@@ -57,6 +57,19 @@ class DumpSource final : public GradientSource {
                                                                 : dump::Part::contributions,
                                 first, count, region);
     }
+    std::unique_ptr<dump::PieceReader>
+    pieces(const dump::TaskInfo& task, const dump::ParameterEntry& parameter, Quantity quantity,
+           std::span<const std::int64_t> samples, const dump::Region& region,
+           bool again) const override {
+        if (quantity == Quantity::gradients && parameter.storage != dump::Storage::dense) {
+            return nullptr;
+        }
+        return m_reader.pieces(task, parameter.name,
+                               quantity == Quantity::gradients ? dump::Part::gradients
+                                                               : dump::Part::contributions,
+                               samples, region, again);
+    }
+    bool readsInParallel() const override { return true; }
     void releaseInPlace() const override { m_reader.releaseInPlace(); }
     void checkInPlace() const override { m_reader.checkInPlace(); }
 

@@ -52,6 +52,17 @@ class GradientSource {
                                   const dump::Region&) const {
         return {};
     }
+    /// What read() delivers in the native type, in pieces for several threads; null: through
+    /// read().
+    /// @param again it will be read again soon
+    virtual std::unique_ptr<dump::PieceReader> pieces(const dump::TaskInfo&,
+                                                      const dump::ParameterEntry&, Quantity,
+                                                      std::span<const std::int64_t> /*samples*/,
+                                                      const dump::Region&, bool /*again*/) const {
+        return nullptr;
+    }
+    /// Whether several threads read faster than one.
+    virtual bool readsInParallel() const { return false; }
     /// Memory that reading takes beside its targets.
     virtual std::int64_t bufferBytes() const { return 0; }
     virtual void releaseInPlace() const {}

@@ -15,11 +15,12 @@ namespace qkov::engine {
 namespace {
 
 constexpr std::size_t largePage = std::size_t(2) << 20;
+constexpr std::size_t alignment = 4096; // of reads past the page cache
 
 } // namespace
 
 std::size_t LargeMemory::sizeFor(std::size_t bytes) {
-    const std::size_t align = bytes >= largePage ? largePage : 64;
+    const std::size_t align = bytes >= largePage ? largePage : alignment;
     return std::max<std::size_t>((bytes + align - 1) / align * align, align);
 }
 
@@ -46,7 +47,7 @@ LargeMemory::Pointer LargeMemory::allocate(std::size_t bytes) {
         return Pointer(begin + before, Free{size});
     }
 #endif
-    auto* memory = static_cast<std::byte*>(std::aligned_alloc(64, size));
+    auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, size));
     if (memory == nullptr) {
         throw std::bad_alloc();
     }

@@ -17,7 +17,7 @@ class LargeMemory {
     using Pointer = std::unique_ptr<std::byte[], Free>;
     /// What an allocation of so many bytes takes.
     static std::size_t sizeFor(std::size_t bytes);
-    /// Aligned to 64 bytes at least, not cleared. From some size on in large pages: samples lie far
+    /// Aligned to 4096 bytes at least, not cleared. From some size on in large pages: samples lie far
     /// apart, and small pages would miss the TLB at every run.
     /// @throws std::bad_alloc
     static Pointer allocate(std::size_t bytes);

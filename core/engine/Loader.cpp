@@ -1,73 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "base/Error.h"
+// The queue of tiles that are read ahead, and its threads.
+#include "base/Threads.h"
 #include "engine/Tiles.h"
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <system_error>
+#include <utility>
 
 namespace qkov::engine {
 
-BufferPool::Buffer BufferPool::take(std::size_t bytes) {
-    const std::lock_guard lock(m_mutex);
-    auto best = m_free.end();
-    for (auto it = m_free.begin(); it != m_free.end(); ++it) {
-        if (it->capacity >= bytes && (best == m_free.end() || it->capacity < best->capacity)) {
-            best = it;
-        }
-    }
-    // One that is far too large would hide memory from the budget.
-    if (best != m_free.end() && best->capacity <= bytes + bytes / 8 + 65536) {
-        Buffer buffer = std::move(*best);
-        m_free.erase(best);
-        return buffer;
-    }
-    const std::size_t size = LargeMemory::sizeFor(bytes);
-    // The longest unused go first: their size may not come again.
-    while (!m_free.empty() && m_bytes + size > m_limit) {
-        m_bytes -= m_free.front().capacity;
-        m_free.erase(m_free.begin());
-    }
-    Buffer buffer{LargeMemory::allocate(bytes), size};
-    m_bytes += size;
-    return buffer;
-}
-
-std::int64_t BufferPool::bytes() {
-    const std::lock_guard lock(m_mutex);
-    return static_cast<std::int64_t>(m_bytes);
-}
-
-void BufferPool::give(Buffer buffer) {
-    if (buffer.data) {
-        const std::lock_guard lock(m_mutex);
-        m_free.push_back(std::move(buffer));
-        while (!m_free.empty() && m_bytes > m_limit) {
-            m_bytes -= m_free.front().capacity;
-            m_free.erase(m_free.begin());
-        }
-    }
-}
-
-Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Backend& backend,
-               std::int64_t limit, const Job& job)
-    : m_context(context)
-    , m_bundles(bundles)
-    , m_job(job)
-    , m_device(backend.device())
-    , m_pool(static_cast<std::size_t>(std::max<std::int64_t>(0, limit)))
-    , m_inPlaceLimit(backend.readsInPlace() ? limit : 0) {}
-
-Loader::~Loader() {
-    if (m_next.valid()) {
-        m_next.wait();
-    }
-    if (m_inPlace > 0) {
-        m_context.source->releaseInPlace();
-    }
-}
-
 namespace {
+
+/// Requests that a disk works on at a time: with one it would wait for the next.
+constexpr int requestsInFlight = 4;
+constexpr auto lookAtJob = std::chrono::milliseconds(20);
 
 bool same(const TileSpec& a, const TileSpec& b) {
     return a.parameter == b.parameter && a.region.row == b.region.row &&
@@ -75,255 +22,280 @@ bool same(const TileSpec& a, const TileSpec& b) {
            a.region.columns == b.region.columns;
 }
 
-/// What using numbers in place costs: the system maps some pages around those that are touched.
-std::int64_t inPlaceBytes(const LoadedNumbers& numbers, const dump::Region& region) {
-    constexpr std::int64_t around = std::int64_t(64) << 10;
-    const std::int64_t sample =
-        region.count() * static_cast<std::int64_t>(dtypeSize(numbers.dtype));
-    return static_cast<std::int64_t>(numbers.samples.size()) *
-           std::min(numbers.inPlace.sampleBytes, sample + around);
-}
-
-bool anyNegative(const std::byte* values, DType type, std::int64_t n) {
-    const auto scan = [n](const auto* bits, auto sign) {
-        for (std::int64_t i = 0; i < n; ++i) {
-            if (bits[i] > sign) { // the sign bit and anything else: not −0
-                return true;
-            }
-        }
-        return false;
-    };
-    switch (type) {
-    case DType::f16:
-    case DType::bf16:
-        return scan(reinterpret_cast<const std::uint16_t*>(values), std::uint16_t(0x8000));
-    case DType::f32:
-        return scan(reinterpret_cast<const std::uint32_t*>(values), std::uint32_t(1) << 31);
-    case DType::f64:
-        return scan(reinterpret_cast<const std::uint64_t*>(values), std::uint64_t(1) << 63);
-    }
-    return false;
-}
-
 } // namespace
 
+Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const Backend& backend,
+               const Plan& plan, bool once, const Job& job)
+    : m_context(context)
+    , m_bundles(bundles)
+    , m_backend(backend)
+    , m_job(job)
+    , m_limit(plan.tileBytes)
+    , m_pool(static_cast<std::size_t>(std::max<std::int64_t>(0, plan.tileBytes)))
+    , m_usesInPlace(backend.readsInPlace()) {
+    for (const Group& group : plan.groups) {
+        const int passes = once || group.resident ? 1 : group.passes;
+        for (int pass = 0; pass < passes; ++pass) {
+            for (const TileSpec& spec : group.tiles) {
+                m_order.push_back(
+                    {group.bundle, spec, sizeOf(group.bundle, spec), pass + 1 < passes});
+            }
+        }
+    }
+}
+
+Loader::~Loader() {
+    {
+        const std::lock_guard lock(m_mutex);
+        m_stop = true;
+    }
+    m_work.notify_all();
+    for (std::thread& thread : m_threads) {
+        thread.join();
+    }
+    if (m_inPlace > 0) {
+        m_context.source->releaseInPlace();
+    }
+}
+
+Loader::Size Loader::sizeOf(std::size_t bundle, const TileSpec& spec) const {
+    const BundleParameter& parameter = m_bundles[bundle].parameters[spec.parameter];
+    const Needs needs = needsOf(m_context, parameter);
+    Size size;
+    const auto buffer = [&size](std::int64_t bytes) {
+        size.read +=
+            static_cast<std::int64_t>(LargeMemory::sizeFor(static_cast<std::size_t>(bytes)));
+    };
+    for (std::size_t t = 0; t < 2; ++t) {
+        for (std::size_t q = 0; q < 2; ++q) {
+            if (!needs[t][q].used) {
+                continue;
+            }
+            const TaskSelection& selection = m_context.tasks[t];
+            const auto& samples = needs[t][q].all ? selection.all : selection.selected;
+            const dump::ParameterEntry& entry = *parameter.entries[t];
+            const auto quantity = static_cast<Quantity>(q);
+            const auto count = static_cast<std::int64_t>(samples.size());
+            if (quantity != Quantity::gradients ||
+                !m_context.source->hasFactors(*selection.task, entry)) {
+                const DType type = m_context.source->nativeType(*selection.task, entry, quantity);
+                buffer(count * spec.region.count() * static_cast<std::int64_t>(dtypeSize(type)));
+                continue;
+            }
+            const auto lengths = m_context.source->factorLengths(*selection.task, entry);
+            const auto types = m_context.source->factorTypes(*selection.task, entry);
+            std::int64_t tokens = 0;
+            for (const std::int64_t s : samples) {
+                tokens += lengths[static_cast<std::size_t>(s)];
+            }
+            FactorData data;
+            data.inputDtype = types[0];
+            data.gradOutputDtype = types[1];
+            data.samples = count;
+            data.rows = spec.region.rows;
+            data.columns = spec.region.columns;
+            data.inOut = entry.inOut;
+            const int device = m_backend.device();
+            if (device < 0 ||
+                m_context.source->deviceFactors(*selection.task, entry).device != device) {
+                buffer(tokens * data.inputs() * static_cast<std::int64_t>(dtypeSize(types[0])));
+                buffer(tokens * data.outputs() * static_cast<std::int64_t>(dtypeSize(types[1])));
+            }
+            size.more += m_backend.keepsFactors() ? 0 : m_backend.factorTileBytes(data);
+        }
+    }
+    return size;
+}
+
+void Loader::push(const Wanted& wanted) {
+    auto pending = std::make_shared<Pending>();
+    pending->wanted = wanted;
+    m_queue.push_back(std::move(pending));
+    m_queued += wanted.size.read + wanted.size.more;
+    // What a source reads with a lock of its own needs no more than one.
+    const int threads =
+        m_context.source->readsInParallel() ? std::max(requestsInFlight, defaultThreadCount()) : 1;
+    while (m_threads.size() < static_cast<std::size_t>(threads)) {
+        try {
+            m_threads.emplace_back([this] { work(); });
+        } catch (const std::system_error&) {
+            if (m_threads.empty()) {
+                throw;
+            }
+            break; // slower with fewer
+        }
+    }
+    m_work.notify_all();
+}
+
+void Loader::pushMore() {
+    while (m_at < m_order.size() && m_taken + m_queued + m_order[m_at].size.read <= m_limit) {
+        push(m_order[m_at++]);
+    }
+}
+
+/// Nobody will take it: no new piece is started, and its memory is free with the last one's end.
+void Loader::drop(const std::shared_ptr<Pending>& pending) {
+    pending->dropped = true;
+    pending->next = pending->pieces.size();
+    m_queued -= pending->wanted.size.read + pending->wanted.size.more;
+    if (pending->running == 0 && pending->tile) {
+        giveBack(*pending->tile);
+    }
+}
+
 void Loader::ahead(std::size_t bundle, const TileSpec& spec) {
-    if (m_next.valid()) {
+    const std::lock_guard lock(m_mutex);
+    if (!m_queue.empty()) {
         return;
     }
-    m_nextBundle = bundle;
-    m_nextSpec = spec;
-    m_next = std::async(std::launch::async, [this, bundle, spec] { return read(bundle, spec); });
+    for (std::size_t i = m_at; i < m_order.size(); ++i) {
+        if (m_order[i].bundle == bundle && same(m_order[i].spec, spec)) {
+            m_at = i + 1;
+            push(m_order[i]);
+            return;
+        }
+    }
+    push({bundle, spec, sizeOf(bundle, spec), false});
 }
 
 std::unique_ptr<LoadedTile> Loader::take(std::size_t bundle, const TileSpec& spec) {
     const auto start = std::chrono::steady_clock::now();
-    std::unique_ptr<LoadedTile> tile;
-    if (m_next.valid()) {
-        tile = m_next.get();
-        if (m_nextBundle != bundle || !same(m_nextSpec, spec)) {
-            recycle(std::move(tile));
+    std::unique_lock lock(m_mutex);
+    const auto is = [&](const Wanted& w) { return w.bundle == bundle && same(w.spec, spec); };
+    const auto found =
+        std::find_if(m_queue.begin(), m_queue.end(), [&](const auto& p) { return is(p->wanted); });
+    for (auto it = m_queue.begin(); it != found; ++it) {
+        drop(*it);
+    }
+    m_queue.erase(m_queue.begin(), found);
+    if (m_queue.empty()) {
+        auto next =
+            std::find_if(m_order.begin() + static_cast<std::ptrdiff_t>(m_at), m_order.end(), is);
+        if (next == m_order.end()) {
+            next = std::find_if(m_order.begin(), m_order.end(), is);
+        }
+        if (next == m_order.end()) {
+            push({bundle, spec, sizeOf(bundle, spec), false});
+        } else {
+            m_at = static_cast<std::size_t>(next - m_order.begin()) + 1;
+            push(*next);
         }
     }
-    if (!tile) {
-        tile = read(bundle, spec);
+    const std::shared_ptr<Pending> pending = m_queue.front();
+    m_queue.pop_front();
+    const std::int64_t bytes = pending->wanted.size.read + pending->wanted.size.more;
+    m_queued -= bytes;
+    m_taken += bytes;
+    // It stays first in line for the threads until it is read.
+    m_current = pending;
+    pushMore();
+    while (!pending->done()) {
+        m_ready.wait_for(lock, lookAtJob);
+        if (m_job.token().cancelled()) {
+            break;
+        }
     }
+    m_current = nullptr;
     m_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    return tile;
+    if (!pending->done() || pending->error) {
+        const std::exception_ptr error = pending->error;
+        m_taken -= bytes;
+        m_queued += bytes;
+        drop(pending);
+        if (error) {
+            std::rethrow_exception(error);
+        }
+        throw Cancelled();
+    }
+    pending->tile->bytes = bytes;
+    return std::move(pending->tile);
 }
 
 void Loader::recycle(std::unique_ptr<LoadedTile> tile) {
     for (auto& task : tile->numbers) {
         for (LoadedNumbers& numbers : task) {
             numbers.tile.reset();
-            if (numbers.inPlace.values != nullptr) {
-                m_inUse -= inPlaceBytes(numbers, tile->spec.region);
-            }
-            m_pool.give(std::move(numbers.buffer));
-            m_pool.give(std::move(numbers.gradOutput));
+        }
+    }
+    giveBack(*tile);
+    const std::lock_guard lock(m_mutex);
+    m_taken -= tile->bytes;
+    pushMore();
+}
+
+void Loader::work() {
+    std::unique_lock lock(m_mutex);
+    while (!m_stop) {
+        if (!step(lock)) {
+            m_work.wait(lock);
         }
     }
 }
 
-std::unique_ptr<LoadedTile> Loader::read(std::size_t bundle, const TileSpec& spec) {
-    auto tile = std::make_unique<LoadedTile>();
-    tile->spec = spec;
-    const BundleParameter& parameter = m_bundles[bundle].parameters[spec.parameter];
-    const Needs needs = needsOf(m_context, parameter);
-    for (std::size_t t = 0; t < 2; ++t) {
-        const TaskSelection& selection = m_context.tasks[t];
-        for (std::size_t q = 0; q < 2; ++q) {
-            const Need& need = needs[t][q];
-            if (!need.used) {
-                continue;
-            }
-            LoadedNumbers& out = tile->numbers[t][q];
-            out.used = true;
-            if (need.all) {
-                out.samples = selection.all;
-                for (const std::int64_t s : selection.selected) {
-                    const auto at = std::lower_bound(out.samples.begin(), out.samples.end(), s);
-                    out.selected.push_back(static_cast<std::int32_t>(at - out.samples.begin()));
-                }
-            } else {
-                out.samples = selection.selected;
-                for (std::size_t i = 0; i < out.samples.size(); ++i) {
-                    out.selected.push_back(static_cast<std::int32_t>(i));
-                }
-            }
-            const dump::ParameterEntry& entry = *parameter.entries[t];
-            const auto quantity = static_cast<Quantity>(q);
-            if (findInPlace(*selection.task, entry, quantity, spec.region, out)) {
-                continue;
-            }
-            if (quantity == Quantity::gradients &&
-                m_context.source->hasFactors(*selection.task, entry)) {
-                readFactors(*selection.task, entry, spec.region, out);
-            } else {
-                readDense(*selection.task, entry, quantity, spec.region, out);
-            }
-        }
-    }
-    return tile;
-}
-
-bool Loader::findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
-                         Quantity quantity, const dump::Region& region, LoadedNumbers& out) {
-    // Stored contributions are read, so that negative ones are found.
-    if (m_inPlaceLimit <= 0 || quantity != Quantity::gradients || out.samples.empty()) {
-        return false;
-    }
-    const auto count = static_cast<std::int64_t>(out.samples.size());
-    for (std::int64_t i = 0; i < count; ++i) {
-        if (out.samples[static_cast<std::size_t>(i)] != out.samples[0] + i) {
+bool Loader::step(std::unique_lock<std::mutex>& lock) {
+    std::shared_ptr<Pending> pending;
+    if (m_current && m_current->hasWork()) {
+        pending = m_current;
+    } else {
+        const auto it = std::find_if(m_queue.begin(), m_queue.end(),
+                                     [](const auto& p) { return p->hasWork(); });
+        if (it == m_queue.end()) {
             return false;
         }
+        pending = *it;
     }
-    out.inPlace = m_context.source->inPlace(task, entry, quantity, out.samples[0], count, region);
-    if (out.inPlace.values == nullptr) {
-        return false;
+    const bool first = !pending->started;
+    const std::size_t piece = pending->next;
+    if (first) {
+        pending->started = true;
+    } else {
+        ++pending->next;
     }
-    out.dtype = m_context.source->nativeType(task, entry, quantity);
-    const std::int64_t bytes = inPlaceBytes(out, region);
-    const std::int64_t used =
-        count * region.count() * static_cast<std::int64_t>(dtypeSize(out.dtype));
-    if (bytes > used + used / 4) {
-        out.inPlace = {}; // small pieces: more would be mapped than is used, and than is planned
-        return false;
+    ++pending->running;
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+        m_job.checkCancelled();
+        if (first) {
+            prepare(*pending);
+        } else {
+            pending->pieces[piece]();
+        }
+    } catch (...) {
+        error = std::current_exception();
     }
-    makeRoom(bytes);
-    m_inPlace += bytes;
-    m_inUse += bytes;
+    lock.lock();
+    finishStep(*pending, error);
     return true;
 }
 
-void Loader::makeRoom(std::int64_t bytes) {
-    if (m_inPlace > m_inUse && m_inPlace + m_pool.bytes() + bytes > m_inPlaceLimit) {
-        m_context.source->releaseInPlace();
-        m_inPlace = m_inUse; // what lives is touched again
+void Loader::finishStep(Pending& pending, std::exception_ptr error) {
+    --pending.running;
+    if (!pending.prepared) {
+        pending.prepared = true;
+        m_work.notify_all();
     }
-}
-
-BufferPool::Buffer Loader::buffer(std::int64_t bytes) {
-    makeRoom(bytes);
-    return m_pool.take(static_cast<std::size_t>(bytes));
-}
-
-void Loader::readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
-                         const dump::Region& region, LoadedNumbers& out) {
-    const std::span<const std::int32_t> lengths = m_context.source->factorLengths(task, entry);
-    out.factored = true;
-    out.inOut = entry.inOut;
-    out.factorTypes = m_context.source->factorTypes(task, entry);
-    out.dtype = DType::f32;
-    out.offsets = {0};
-    for (const std::int64_t s : out.samples) {
-        out.offsets.push_back(out.offsets.back() + lengths[static_cast<std::size_t>(s)]);
+    if (error && !pending.error) {
+        pending.error = std::move(error);
     }
-    const DeviceFactors there =
-        m_device >= 0 ? m_context.source->deviceFactors(task, entry) : DeviceFactors{};
-    if (there.device >= 0 && there.device == m_device) {
-        out.onDevice = there;
-        out.inputWidth = entry.shape[entry.inOut ? 0 : 1];
-        out.gradOutputWidth = entry.shape[entry.inOut ? 1 : 0];
-        const auto skip = [](const void* from, std::int64_t features, DType type) {
-            return static_cast<const std::byte*>(from) +
-                   features * static_cast<std::int64_t>(dtypeSize(type));
-        };
-        out.onDevice.input =
-            skip(there.input, entry.inOut ? region.row : region.column, out.factorTypes[0]);
-        out.onDevice.gradOutput =
-            skip(there.gradOutput, entry.inOut ? region.column : region.row, out.factorTypes[1]);
-        for (const std::int64_t s : out.samples) {
-            out.starts.push_back(there.starts[static_cast<std::size_t>(s)]);
-        }
+    if (pending.error || pending.dropped) {
+        pending.next = pending.pieces.size();
+        pending.after.clear();
+    }
+    if (!pending.done()) {
         return;
     }
-    const std::int64_t inputBytes = (entry.inOut ? region.rows : region.columns) *
-                                    static_cast<std::int64_t>(dtypeSize(out.factorTypes[0]));
-    const std::int64_t outputBytes = (entry.inOut ? region.columns : region.rows) *
-                                     static_cast<std::int64_t>(dtypeSize(out.factorTypes[1]));
-    out.buffer = buffer(out.offsets.back() * inputBytes);
-    out.gradOutput = buffer(out.offsets.back() * outputBytes);
-    constexpr std::int64_t atOnce = std::int64_t(16) << 20;
-    std::size_t s = 0;
-    while (s < out.samples.size()) {
-        m_job.checkCancelled();
-        std::size_t end = s + 1;
-        while (end < out.samples.size() &&
-               (out.offsets[end + 1] - out.offsets[s]) * (inputBytes + outputBytes) <= atOnce) {
-            ++end;
+    if (pending.dropped) {
+        if (pending.tile) {
+            giveBack(*pending.tile);
         }
-        m_context.source->readFactors(task, entry, std::span(out.samples).subspan(s, end - s),
-                                      region, out.buffer.data.get() + out.offsets[s] * inputBytes,
-                                      out.gradOutput.data.get() + out.offsets[s] * outputBytes);
-        s = end;
-    }
-}
-
-void Loader::readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
-                       Quantity quantity, const dump::Region& region, LoadedNumbers& out) {
-    out.dtype = m_context.source->nativeType(task, entry, quantity);
-    const auto width = static_cast<std::int64_t>(dtypeSize(out.dtype));
-    const std::int64_t sampleBytes = region.count() * width;
-    const auto count = static_cast<std::int64_t>(out.samples.size());
-    out.buffer = buffer(sampleBytes * count);
-    // A few samples per call: a cancellation need not wait for the whole tile.
-    constexpr std::int64_t atOnce = std::int64_t(16) << 20;
-    const std::int64_t step = std::max<std::int64_t>(1, atOnce / sampleBytes);
-    for (std::int64_t s = 0; s < count; s += step) {
-        m_job.checkCancelled();
-        const std::int64_t n = std::min(step, count - s);
-        std::byte* target = out.buffer.data.get() + s * sampleBytes;
-        const auto some = std::span(out.samples)
-                              .subspan(static_cast<std::size_t>(s), static_cast<std::size_t>(n));
-        // A sample that is larger still: a few of its rows per call.
-        const std::int64_t rows =
-            n > 1 ? region.rows
-                  : std::clamp<std::int64_t>(atOnce / (region.columns * width), 1, region.rows);
-        for (std::int64_t row = 0; row < region.rows; row += rows) {
-            m_job.checkCancelled();
-            const dump::Region piece{region.row + row, std::min(rows, region.rows - row),
-                                     region.column, region.columns};
-            m_context.source->read(task, entry, quantity, some, piece, out.dtype,
-                                   target + row * region.columns * width);
-        }
-        if (quantity == Quantity::contributions &&
-            anyNegative(target, out.dtype, n * region.count())) {
-            // NaNs with a sign are told apart by the scan for them.
-            std::vector<double> wide(static_cast<std::size_t>(n * region.count()));
-            convertToDouble(target, out.dtype, wide.size(), wide.data());
-            for (std::size_t k = 0; k < wide.size(); ++k) {
-                if (wide[k] < 0) {
-                    const std::int64_t sample = out.samples[static_cast<std::size_t>(
-                        s + static_cast<std::int64_t>(k) / region.count())];
-                    throw InputError("holds a negative contribution at sample \"" +
-                                         task.samples[static_cast<std::size_t>(sample)].id + "\"",
-                                     m_context.source->file(),
-                                     "tasks/" + task.name + "/contributions/" + entry.name);
-                }
-            }
-        }
+    } else if (!pending.after.empty()) {
+        pending.pieces = std::exchange(pending.after, {});
+        pending.next = 0;
+        m_work.notify_all();
+    } else {
+        m_ready.notify_all();
     }
 }
 

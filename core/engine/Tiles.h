@@ -8,10 +8,13 @@
 #include "engine/LargeMemory.h"
 
 #include <array>
-#include <atomic>
-#include <future>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace qkov::engine {
@@ -81,8 +84,9 @@ struct LoadedNumbers {
     DType dtype = DType::f32;
     std::vector<std::int64_t> samples;  ///< dump indices, the tile's sample axis
     std::vector<std::int32_t> selected; ///< where the selected samples lie in it
-    dump::InPlace inPlace;              ///< dense numbers where the source holds them, or
-    BufferPool::Buffer buffer;          ///< dense numbers, or input factors
+    dump::InPlace inPlace;              ///< where dense numbers lie: the source's own memory, or
+    BufferPool::Buffer buffer;          ///< this, which holds input factors otherwise
+    bool mapped = false;                ///< inPlace is the source's own memory
     bool factored = false;
     std::array<DType, 2> factorTypes{};
     BufferPool::Buffer gradOutput;
@@ -97,18 +101,19 @@ struct LoadedNumbers {
 struct LoadedTile {
     TileSpec spec;
     std::array<std::array<LoadedNumbers, 2>, 2> numbers; ///< [task][quantity]
+    std::int64_t bytes = 0; ///< that the plan counts for it, once a backend has it
 };
 
-/// Reads the tiles of a plan, in the order in which the engine asks.
+/// Reads the tiles of a plan with threads of its own, as far ahead as their memory allows.
 class Loader {
   public:
     /// @param backend factors that lie on its device are not read; numbers are used where the
-    /// source
-    ///        holds them if it reads in place
-    /// @param limit bytes that buffers may take before unused ones are freed, and that may be used
-    ///        in place before they are given back
+    ///        source holds them if it reads in place
+    /// @param plan its groups, each as often as it says, or `once`, in this order: what take() will
+    ///        ask for. Anything else may be asked for, but is not read ahead. Its tileBytes limit
+    ///        what tiles read ahead and buffers kept for later take.
     Loader(const Context& context, const std::vector<Bundle>& bundles, const Backend& backend,
-           std::int64_t limit, const Job& job);
+           const Plan& plan, bool once, const Job& job);
     ~Loader();
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
@@ -118,32 +123,86 @@ class Loader {
     /// @throws InputError, Cancelled
     std::unique_ptr<LoadedTile> take(std::size_t bundle, const TileSpec& spec);
     void recycle(std::unique_ptr<LoadedTile> tile);
-    double readSeconds() const { return m_seconds; }
+    double readSeconds() const { return m_seconds; } ///< spent waiting for numbers
 
   private:
-    std::unique_ptr<LoadedTile> read(std::size_t bundle, const TileSpec& spec);
+    /// What a tile takes: in buffers, and what a backend adds to it.
+    struct Size {
+        std::int64_t read = 0, more = 0;
+    };
+    struct Wanted {
+        std::size_t bundle = 0;
+        TileSpec spec;
+        Size size;
+        bool again = false; ///< the same numbers will be asked for once more
+    };
+    using Piece = std::function<void()>;
+    /// A tile on its way.
+    struct Pending {
+        Wanted wanted;
+        std::unique_ptr<LoadedTile> tile;
+        std::vector<Piece> pieces; ///< in any order, at the same time
+        std::vector<Piece> after;  ///< once these are done
+        std::size_t next = 0;      ///< piece to start
+        std::size_t running = 0;   ///< pieces that threads are at
+        bool started = false, prepared = false, dropped = false;
+        std::exception_ptr error;
+        bool hasWork() const { return !started || (prepared && next < pieces.size()); }
+        bool done() const { return prepared && running == 0 && next >= pieces.size(); }
+    };
+    using Queue = std::deque<std::shared_ptr<Pending>>;
+
+    Size sizeOf(std::size_t bundle, const TileSpec& spec) const;
+    void push(const Wanted& wanted);
+    void pushMore();
+    void drop(const std::shared_ptr<Pending>& pending);
+    void work();
+    /// One step of a pending tile, outside of the lock. @return false: nothing to do
+    bool step(std::unique_lock<std::mutex>& lock);
+    void finishStep(Pending& pending, std::exception_ptr error);
+
+    // In TileRead.cpp, without the lock.
+    void prepare(Pending& pending);
     bool findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
                      Quantity quantity, const dump::Region& region, LoadedNumbers& out);
+    void prepareDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                      Quantity quantity, Pending& pending, LoadedNumbers& out);
+    void prepareFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                        Pending& pending, LoadedNumbers& out);
     void readDense(const dump::TaskInfo& task, const dump::ParameterEntry& entry, Quantity quantity,
-                   const dump::Region& region, LoadedNumbers& out);
-    void readFactors(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
-                     const dump::Region& region, LoadedNumbers& out);
+                   const dump::Region& region, LoadedNumbers& out) const;
+    /// Refuses contributions below zero. @throws InputError
+    void checkContributions(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
+                            std::int64_t count, const std::byte* values, DType type,
+                            std::int64_t sample) const;
     /// Gives back pages used in place if they, the buffers and `bytes` more are too much.
     void makeRoom(std::int64_t bytes);
     BufferPool::Buffer buffer(std::int64_t bytes);
+    /// What was used in place and in buffers is free again.
+    void giveBack(LoadedTile& tile);
 
     const Context& m_context;
     const std::vector<Bundle>& m_bundles;
+    const Backend& m_backend;
     const Job& m_job;
-    int m_device;
+    std::vector<Wanted> m_order;
+    std::int64_t m_limit;
     BufferPool m_pool;
-    std::future<std::unique_ptr<LoadedTile>> m_next;
-    std::size_t m_nextBundle = 0;
-    TileSpec m_nextSpec;
-    double m_seconds = 0;                 ///< spent waiting for numbers
-    std::int64_t m_inPlaceLimit;          ///< of pages and buffers together; 0: everything is read
-    std::int64_t m_inPlace = 0;           ///< bytes used since the last release
-    std::atomic<std::int64_t> m_inUse{0}; ///< of these, by tiles that still live
+    double m_seconds = 0;
+
+    std::mutex m_mutex;
+    std::condition_variable m_work, m_ready; ///< for the threads, for take()
+    std::vector<std::thread> m_threads;
+    bool m_stop = false;
+    std::size_t m_at = 0;                   ///< in m_order: what is read next
+    std::shared_ptr<Pending> m_current;     ///< that take() waits for
+    Queue m_queue;                          ///< in the order in which they will be taken
+    std::int64_t m_queued = 0, m_taken = 0; ///< bytes of tiles, once backends have them
+
+    std::mutex m_roomMutex;
+    bool m_usesInPlace;
+    std::int64_t m_inPlace = 0; ///< bytes used since the last release
+    std::int64_t m_inUse = 0;   ///< of these, by tiles that still live
 };
 
 } // namespace qkov::engine

@@ -5,6 +5,7 @@
 //
 // The work is GPT-2 small's: slices of 64 × 768 parameters, float16 gradients, 100 samples a task.
 #include "BenchDump.h"
+#include "DiskBench.h"
 #include "base/Numbers.h"
 #include "base/Threads.h"
 #include "dump/DumpReader.h"
@@ -14,7 +15,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -23,10 +23,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <random>
-#include <sys/mman.h>
-#include <thread>
 #include <unistd.h>
 
 using namespace qkov;
@@ -164,53 +161,6 @@ double readRate(const std::filesystem::path& file) {
     return bytes / seconds;
 }
 
-/// Pages of the file that are in memory, as a fraction; 1 where that can't be told.
-double cachedShare(const std::filesystem::path& file) {
-    const auto bytes = static_cast<std::size_t>(std::filesystem::file_size(file));
-    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    ::close(fd);
-    if (memory == MAP_FAILED) {
-        return 1;
-    }
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    std::vector<unsigned char> state((bytes + page - 1) / page);
-    const bool told = ::mincore(memory, bytes, state.data()) == 0;
-    ::munmap(memory, bytes);
-    const auto here =
-        std::count_if(state.begin(), state.end(), [](unsigned char s) { return (s & 1) != 0; });
-    return told ? double(here) / double(state.size()) : 1;
-}
-
-/// Takes the file out of the page cache; false if more than a thousandth of it stays.
-bool evict(const std::filesystem::path& file) {
-    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    const bool done = ::fsync(fd) == 0 && ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0;
-    ::close(fd);
-    return done && cachedShare(file) < 1e-3;
-}
-
-/// Bytes per second of one sequential read of a file that is on the disk alone.
-double diskRate(const std::filesystem::path& file, int flags) {
-    constexpr std::size_t atOnce = std::size_t(8) << 20;
-    const std::unique_ptr<char, void (*)(void*)> buffer(
-        static_cast<char*>(std::aligned_alloc(4096, atOnce)), std::free);
-    std::memset(buffer.get(), 0, atOnce); // its pages are no part of the reading
-    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | flags);
-    if (fd < 0) {
-        return 0;
-    }
-    ::posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    double bytes = 0;
-    const double seconds = timeOf([&] {
-        for (ssize_t got = 0; (got = ::read(fd, buffer.get(), atOnce)) > 0;) {
-            bytes += double(got);
-        }
-    });
-    ::close(fd);
-    return bytes / seconds;
-}
-
 double peakResident() {
     std::ifstream in("/proc/self/status");
     std::string word;
@@ -291,71 +241,6 @@ void wholeComputation(const std::filesystem::path& folder, double peak) {
     std::filesystem::remove(file);
 }
 
-/// Few samples: little arithmetic per byte, so that the disk is the limit.
-void fromDisk(const std::filesystem::path& folder) {
-    const bench::DumpSize size{8, 12, 64, 12};
-    const std::filesystem::path file = folder / "bench_engine_disk.h5";
-    std::printf("\nA dump that is on the disk alone (%s), 384 slices, 12 + 12 samples\n",
-                formatBytes(double(bench::bytes(size))).c_str());
-    bench::writeDump(file, size);
-    const auto fileBytes = double(std::filesystem::file_size(file));
-    engine::ScoreRequest q;
-    q.taskA = "a";
-    q.taskB = "b";
-    q.device = "cpu";
-    q.mode = engine::Mode::structural;
-    double opening = 1e300;
-    const auto whole = [&] {
-        Job job;
-        return timeOf([&] {
-            std::optional<dump::DumpReader> reader;
-            opening = std::min(opening, timeOf([&] { reader.emplace(file); }));
-            engine::compute(*engine::makeDumpSource(*reader), q, job);
-        });
-    };
-    // Shuffled, many times, with a rest before each: shared disks have bursts that would favour
-    // whichever measurement always comes at the same place.
-    constexpr std::size_t rounds = 9;
-    std::vector<double> plain, direct, ours;
-    std::mt19937 engine(11);
-    std::array<int, 3> order{0, 1, 2};
-    for (std::size_t round = 0; round < rounds; ++round) {
-        std::shuffle(order.begin(), order.end(), engine);
-        for (const int what : order) {
-            if (!evict(file)) {
-                std::printf("this file can't be taken out of the page cache here\n");
-                std::filesystem::remove(file);
-                return;
-            }
-            std::this_thread::sleep_for(std::chrono::milliseconds(500));
-            if (what == 0) {
-                plain.push_back(diskRate(file, 0));
-            } else if (what == 1) {
-                direct.push_back(diskRate(file, O_DIRECT));
-            } else {
-                ours.push_back(fileBytes / whole());
-            }
-        }
-    }
-    const auto told = [&](const char* key, const char* what, std::vector<double> v) {
-        std::sort(v.begin(), v.end());
-        line(key, what, v[rounds / 2] / 1e9, "GB/s");
-        line((std::string(key) + "_lowest").c_str(), "  lowest", v.front() / 1e9, "GB/s");
-        line((std::string(key) + "_highest").c_str(), "  highest", v.back() / 1e9, "GB/s");
-        return v[rounds / 2];
-    };
-    const double cached = told("disk_plain_gb_s", "raw sequential read, plain, median of 9", plain);
-    const double past =
-        told("disk_direct_gb_s", "raw sequential read, O_DIRECT, median of 9", direct);
-    const double mine = told("disk_compute_gb_s", "compute, opening included, median of 9", ours);
-    line("disk_over_raw", "  ratio of the medians, to the faster read",
-         mine / std::max(cached, past), "");
-    line("disk_cached_gb_s", "the same from the page cache", fileBytes / bestOf(2, whole) / 1e9,
-         "GB/s");
-    line("open_ms", "opening alone, best", opening * 1e3, "ms");
-    std::filesystem::remove(file);
-}
-
 void inMemory(engine::Backend& backend, double peak) {
     std::printf("\nIn memory: 100 x 100 pairs, slices of %lld parameters, float16\n",
                 static_cast<long long>(perSlice));
@@ -430,14 +315,14 @@ int main(int argc, char** argv) {
     results["device"] = backend->description();
 
     if (diskOnly) {
-        fromDisk(folder);
+        bench::fromDisk(folder, line);
     } else {
         const double peak = sgemmRate();
         line("sgemm_gflops", "sgemm 2048^3, float32, all cores", peak / 1e9, "GFLOP/s");
         inMemory(*backend, peak);
         if (!quick) {
             wholeComputation(folder, peak);
-            fromDisk(folder);
+            bench::fromDisk(folder, line);
         }
     }
     if (json == "-") {
