@@ -35,12 +35,19 @@ std::int64_t BufferPool::bytes() {
 
 void BufferPool::give(Buffer buffer) {
     if (buffer.data) {
-        const std::lock_guard lock(m_mutex);
-        m_free.push_back(std::move(buffer));
-        while (!m_free.empty() && m_bytes > m_limit) {
-            m_bytes -= m_free.front().capacity;
-            m_free.erase(m_free.begin());
+        {
+            const std::lock_guard lock(m_mutex);
+            m_free.push_back(std::move(buffer));
         }
+        trim(static_cast<std::int64_t>(m_limit));
+    }
+}
+
+void BufferPool::trim(std::int64_t bytes) {
+    const std::lock_guard lock(m_mutex);
+    while (!m_free.empty() && static_cast<std::int64_t>(m_bytes) > bytes) {
+        m_bytes -= m_free.front().capacity;
+        m_free.erase(m_free.begin());
     }
 }
 

@@ -16,19 +16,19 @@ namespace {
 
 constexpr std::size_t largePage = std::size_t(2) << 20;
 constexpr std::size_t alignment = 4096; // of reads past the page cache
+constexpr std::size_t ownPages = std::size_t(64) << 10;
 
 } // namespace
 
 std::size_t LargeMemory::sizeFor(std::size_t bytes) {
-    const std::size_t align = bytes >= largePage ? largePage : alignment;
-    return std::max<std::size_t>((bytes + align - 1) / align * align, align);
+    return std::max<std::size_t>((bytes + alignment - 1) / alignment * alignment, alignment);
 }
 
 LargeMemory::Pointer LargeMemory::allocate(std::size_t bytes) {
     const std::size_t size = sizeFor(bytes);
 #ifdef __linux__
     if (size >= largePage) {
-        // One page more, so that a whole number of large ones lies in it.
+        // One page more, so that it begins with a large one.
         void* memory = mmap(nullptr, size + largePage, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) {
@@ -46,6 +46,14 @@ LargeMemory::Pointer LargeMemory::allocate(std::size_t bytes) {
         madvise(begin + before, size, MADV_HUGEPAGE);
         return Pointer(begin + before, Free{size});
     }
+    if (size >= ownPages) {
+        void* memory =
+            mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) {
+            throw std::bad_alloc();
+        }
+        return Pointer(static_cast<std::byte*>(memory), Free{size});
+    }
 #endif
     auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, size));
     if (memory == nullptr) {
@@ -56,7 +64,7 @@ LargeMemory::Pointer LargeMemory::allocate(std::size_t bytes) {
 
 void LargeMemory::Free::operator()(std::byte* p) const {
 #ifdef __linux__
-    if (bytes >= largePage) {
+    if (bytes >= ownPages) {
         munmap(p, bytes);
         return;
     }

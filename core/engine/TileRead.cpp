@@ -117,24 +117,29 @@ bool Loader::findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry&
         return false;
     }
     out.mapped = true;
-    makeRoom(bytes);
     const std::lock_guard lock(m_roomMutex);
+    makeRoom(bytes);
     m_inPlace += bytes;
     m_inUse += bytes;
     return true;
 }
 
 void Loader::makeRoom(std::int64_t bytes) {
-    const std::lock_guard lock(m_roomMutex);
-    if (m_inPlace > m_inUse && m_inPlace + m_pool.bytes() + bytes > m_limit) {
+    const auto tooMuch = [&] { return m_inPlace + m_pool.bytes() + bytes > m_limit; };
+    if (m_inPlace > m_inUse && tooMuch()) {
         m_context.source->releaseInPlace();
         m_inPlace = m_inUse; // what lives is touched again
+    }
+    if (tooMuch()) {
+        m_pool.trim(m_limit - m_inPlace - bytes);
     }
 }
 
 BufferPool::Buffer Loader::buffer(std::int64_t bytes) {
-    makeRoom(bytes);
-    return m_pool.take(static_cast<std::size_t>(bytes));
+    const std::lock_guard lock(m_roomMutex);
+    BufferPool::Buffer taken = m_pool.take(static_cast<std::size_t>(bytes));
+    makeRoom(0); // its pages are there once they are written to
+    return taken;
 }
 
 void Loader::giveBack(LoadedTile& tile) {

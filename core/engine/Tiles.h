@@ -70,6 +70,7 @@ class BufferPool {
     Buffer take(std::size_t bytes);
     std::int64_t bytes(); ///< of all buffers, in use or kept
     void give(Buffer buffer);
+    void trim(std::int64_t bytes); ///< frees kept ones until all take no more than this
 
   private:
     std::mutex m_mutex;
@@ -175,7 +176,8 @@ class Loader {
     void checkContributions(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
                             std::int64_t count, const std::byte* values, DType type,
                             std::int64_t sample) const;
-    /// Gives back pages used in place if they, the buffers and `bytes` more are too much.
+    /// Gives back pages used in place and buffers kept for later if these and `bytes` more are too
+    /// much. Under m_roomMutex.
     void makeRoom(std::int64_t bytes);
     BufferPool::Buffer buffer(std::int64_t bytes);
     /// What was used in place and in buffers is free again.
