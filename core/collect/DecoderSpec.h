@@ -73,6 +73,7 @@ struct LinearSpec {
 struct NormSpec {
     std::string name; ///< without ".weight"; empty: no norm here
     bool bias = false;
+    bool weight = true; ///< false: the norm has no parameters, the name is of none
     explicit operator bool() const { return !name.empty(); }
 };
 

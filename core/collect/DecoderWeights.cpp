@@ -131,7 +131,10 @@ class WeightLoader {
         Decoder::Norm result;
         if (spec) {
             const std::string base = forLayer(spec.name, layer);
-            result.weight = tensor(base + ".weight", {size});
+            result.weight = spec.weight
+                                ? tensor(base + ".weight", {size})
+                                : at::ones({size}, at::TensorOptions(m_decoder.m_compute))
+                                      .to(m_decoder.m_device); // a product with 1 changes nothing
             if (spec.bias) {
                 result.bias = tensor(base + ".bias", {size});
             }

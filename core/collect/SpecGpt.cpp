@@ -155,9 +155,7 @@ void gptNeo(DecoderSpec& s, const SpecSource& source) {
 void opt(DecoderSpec& s, const SpecSource& source) {
     const ConfigReader& c = source.config;
     const std::string layer = "model.decoder.layers.{l}.";
-    if (!c.flag("layer_norm_elementwise_affine", true)) {
-        c.fail("layer_norm_elementwise_affine", "is false, which is not covered");
-    }
+    const bool affine = c.flag("layer_norm_elementwise_affine", true);
     const bool bias = c.flag("enable_bias", true);
     const bool before = c.flag("do_layer_norm_before", true);
     s.maxPositions = c.size({"max_position_embeddings"}, 2048);
@@ -172,10 +170,10 @@ void opt(DecoderSpec& s, const SpecSource& source) {
         s.projectIn = {"model.decoder.project_in"};
         s.projectOut = {"model.decoder.project_out"};
     }
-    s.norm1 = {layer + "self_attn_layer_norm", true};
-    s.norm2 = {layer + "final_layer_norm", true};
+    s.norm1 = {layer + "self_attn_layer_norm", affine, affine};
+    s.norm2 = {layer + "final_layer_norm", affine, affine};
     if (before && !c.flag("_remove_final_layer_norm", false)) {
-        s.finalNorm = {"model.decoder.final_layer_norm", true};
+        s.finalNorm = {"model.decoder.final_layer_norm", affine, affine};
     }
     s.q = {layer + "self_attn.q_proj", bias};
     s.k = {layer + "self_attn.k_proj", bias};

@@ -194,8 +194,8 @@ void TestDecoderSpec::refusals_data() {
     row("mpt mlp", "mpt", R"({"ffn_config": {"ffn_type": "mptglu"}})", "ffn_config.ffn_type");
     row("mpt norms of q and k", "mpt", R"({"attn_config": {"qk_ln": true}})", "attn_config.qk_ln");
     row("mpt positions", "mpt", R"({"attn_config": {"alibi": false}})", "attn_config.alibi");
-    row("opt norms", "opt", R"({"layer_norm_elementwise_affine": false})",
-        "layer_norm_elementwise_affine");
+    row("falcon one after the other", "falcon_grouped", R"({"parallel_attn": false})",
+        "parallel_attn");
     row("another model", "llama_tied", R"({"model_type": "mamba"})", "model_type");
 }
 
