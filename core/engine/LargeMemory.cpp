@@ -21,7 +21,10 @@ constexpr std::size_t ownPages = std::size_t(64) << 10;
 } // namespace
 
 std::size_t LargeMemory::sizeFor(std::size_t bytes) {
-    return std::max<std::size_t>((bytes + alignment - 1) / alignment * alignment, alignment);
+    // Disks want large pages to the end; a little behind them is not worth another one.
+    const bool large = bytes >= largePage && bytes % largePage > largePage / 16;
+    const std::size_t align = large ? largePage : alignment;
+    return std::max<std::size_t>((bytes + align - 1) / align * align, align);
 }
 
 LargeMemory::Pointer LargeMemory::allocate(std::size_t bytes) {

@@ -14,6 +14,8 @@ namespace {
 
 /// Requests that a disk works on at a time: with one it would wait for the next.
 constexpr int requestsInFlight = 4;
+/// One part in so many of a buffer may be added for the disk's alignment.
+constexpr std::int64_t padding = 16;
 constexpr auto lookAtJob = std::chrono::milliseconds(20);
 
 bool same(const TileSpec& a, const TileSpec& b) {
@@ -31,7 +33,8 @@ Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const
     , m_backend(backend)
     , m_job(job)
     , m_limit(plan.tileBytes)
-    , m_pool(static_cast<std::size_t>(std::max<std::int64_t>(0, plan.tileBytes)))
+    , m_room(plan.tileBytes + plan.tileBytes / padding)
+    , m_pool(static_cast<std::size_t>(std::max<std::int64_t>(0, m_room)))
     , m_usesInPlace(backend.readsInPlace()) {
     for (const Group& group : plan.groups) {
         const int passes = once || group.resident ? 1 : group.passes;

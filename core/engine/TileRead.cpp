@@ -125,13 +125,13 @@ bool Loader::findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry&
 }
 
 void Loader::makeRoom(std::int64_t bytes) {
-    const auto tooMuch = [&] { return m_inPlace + m_pool.bytes() + bytes > m_limit; };
+    const auto tooMuch = [&] { return m_inPlace + m_pool.bytes() + bytes > m_room; };
     if (m_inPlace > m_inUse && tooMuch()) {
         m_context.source->releaseInPlace();
         m_inPlace = m_inUse; // what lives is touched again
     }
     if (tooMuch()) {
-        m_pool.trim(m_limit - m_inPlace - bytes);
+        m_pool.trim(m_room - m_inPlace - bytes);
     }
 }
 

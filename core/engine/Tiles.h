@@ -188,7 +188,8 @@ class Loader {
     const Backend& m_backend;
     const Job& m_job;
     std::vector<Wanted> m_order;
-    std::int64_t m_limit;
+    std::int64_t m_limit; ///< of tiles read ahead and taken, as planned
+    std::int64_t m_room;  ///< of buffers and pages used in place
     BufferPool m_pool;
     double m_seconds = 0;
 
