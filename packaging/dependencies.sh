@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(
     g++ cmake ninja-build ccache pkg-config
-    libtorch-dev libhdf5-dev libeigen3-dev nlohmann-json3-dev libcli11-dev
+    libtorch-dev libhdf5-dev zlib1g-dev libeigen3-dev nlohmann-json3-dev libcli11-dev
     libpcre2-dev libicu-dev libsentencepiece-dev
     qt6-base-dev qt6-svg-dev libqt6svg6 libgl1-mesa-dev
     libqcustomplot-dev libqcustomplot2.1-qt6

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <numeric>
 #include <unistd.h>
 
 namespace qkov::dump {
@@ -98,6 +99,10 @@ NumberSource::NumberSource(const h5::Object& dataset, std::int64_t samples, Open
         m_bytesPerSample = static_cast<std::uint64_t>(h5::product(m_shape)) * dtypeSize(dtype());
     } else {
         m_bytesPerSample = info.storedBytes / static_cast<std::uint64_t>(m_samples);
+        m_chunks = m_hasSampleAxis ? chunkLayout(dataset) : std::nullopt;
+        if (m_chunks && m_chunks->elementBytes != dtypeSize(dtype())) {
+            m_chunks.reset();
+        }
         // Room for the chunks that one sample touches, within reason.
         m_cacheBytes =
             std::clamp(info.chunkBytes * 2, smallestCache, std::max(largestCache, info.chunkBytes));
@@ -106,6 +111,10 @@ NumberSource::NumberSource(const h5::Object& dataset, std::int64_t samples, Open
 
 void NumberSource::fail(const std::string& problem) const {
     throw InputError(problem, m_file, m_path);
+}
+
+void NumberSource::fail(const std::string& problem, const std::string& advice) const {
+    throw InputError(problem, m_file, m_path, advice);
 }
 
 std::optional<DirectData> NumberSource::direct() const {
@@ -234,6 +243,15 @@ void NumberSource::readDirect(std::int64_t sample, const Region& region, Sink&& 
 
 void NumberSource::readHdf5(std::int64_t first, std::int64_t count, const Region& region,
                             std::byte* target) const {
+    if (m_chunks) {
+        std::vector<std::int64_t> samples(static_cast<std::size_t>(count));
+        std::iota(samples.begin(), samples.end(), first);
+        const auto all = chunked(samples, region, false);
+        for (std::size_t i = 0; i < all->size(); ++i) {
+            all->read(i, target);
+        }
+        return;
+    }
     const h5::Lock lock;
     const h5::Object& set = m_datasets->open(m_path, m_cacheBytes);
     std::vector<hsize_t> start, extent;

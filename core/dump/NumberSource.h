@@ -2,6 +2,7 @@
 // One dataset of floats seen as [samples, rows, columns]. Private to core/dump.
 #pragma once
 
+#include "dump/Chunks.h"
 #include "dump/DumpReader.h"
 #include "dump/FloatType.h"
 #include "dump/Hdf5.h"
@@ -21,8 +22,12 @@ class OpenDatasets {
     /// Under the HDF5 lock; valid until the next call.
     const h5::Object& open(const std::string& path, std::size_t cacheBytes);
 
+    ChunkCache& chunks() { return m_chunks; }
+
   private:
+    static constexpr std::size_t cachedBytes = std::size_t(192) << 20;
     const h5::Object& m_root;
+    ChunkCache m_chunks{cachedBytes};
     std::vector<std::pair<std::string, h5::Object>> m_open; ///< most recently used last
 };
 
@@ -65,9 +70,17 @@ class NumberSource {
                   std::size_t& asked) const;
     /// @throws InputError if the rectangle or a sample lies outside
     void check(std::span<const std::int64_t> samples, const Region& region) const;
+    /// A chunk of a dataset that chunkLayout() knows, as it was before its filters.
+    /// @param at its number along each axis
+    /// @param keep it will be asked for again
+    /// @throws InputError
+    ChunkCache::Bytes chunk(const std::array<std::int64_t, 3>& at, bool keep) const;
     [[noreturn]] void fail(const std::string& problem) const;
+    [[noreturn]] void fail(const std::string& problem, const std::string& advice) const;
 
   private:
+    std::unique_ptr<PieceReader> chunked(std::span<const std::int64_t> samples,
+                                         const Region& region, bool allSamples) const;
     template <class T>
     void readAs(std::span<const std::int64_t> samples, const Region& region, T* target) const;
     template <class Sink>
@@ -87,6 +100,7 @@ class NumberSource {
     std::uint64_t m_offset = 0;
     const DiskFile* m_disk = nullptr; ///< whose descriptor that is
     OpenDatasets* m_datasets = nullptr;
+    std::optional<ChunkLayout> m_chunks; ///< undone here, by several threads
     std::size_t m_cacheBytes = std::size_t(4) << 20;
     std::vector<std::filesystem::path> m_otherFiles;
 };

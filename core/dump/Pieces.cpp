@@ -121,6 +121,112 @@ class CopiedPieces final : public PieceReader {
     std::int64_t m_parts = 1; ///< pieces per sample, or per step of samples
 };
 
+/// Chunks, each undone once by one thread.
+class ChunkedPieces final : public PieceReader {
+  public:
+    /// Of the dataset: [samples, rows, columns] of all of it and of a chunk.
+    using Axes = std::array<std::int64_t, 3>;
+
+    ChunkedPieces(const NumberSource& source, const Axes& all, const Axes& chunk,
+                  std::span<const std::int64_t> samples, const Region& region, bool allSamples,
+                  bool swap)
+        : m_source(source)
+        , m_all(all)
+        , m_chunk(chunk)
+        , m_region(region)
+        , m_width(dtypeSize(source.dtype()))
+        , m_allSamples(allSamples)
+        , m_swap(swap) {
+        m_sampleBytes = region.count() * static_cast<std::int64_t>(m_width);
+        m_bytes = m_sampleBytes * static_cast<std::int64_t>(samples.size());
+        for (std::size_t i = 0; i < samples.size(); ++i) {
+            m_samples.push_back({samples[i], static_cast<std::int64_t>(i)});
+        }
+        std::sort(m_samples.begin(), m_samples.end());
+        for (std::size_t i = 0; i < m_samples.size(); ++i) {
+            if (i == 0 || m_samples[i].first / chunk[0] != m_samples[i - 1].first / chunk[0]) {
+                m_slabs.push_back(i);
+            }
+        }
+        m_firstRow = region.row / chunk[1];
+        m_firstColumn = region.column / chunk[2];
+        m_rowChunks = (region.row + region.rows - 1) / chunk[1] - m_firstRow + 1;
+        m_columnChunks = (region.column + region.columns - 1) / chunk[2] - m_firstColumn + 1;
+        m_count = static_cast<std::int64_t>(m_slabs.size()) * m_rowChunks * m_columnChunks;
+        const std::int64_t bytes =
+            chunk[0] * chunk[1] * chunk[2] * static_cast<std::int64_t>(m_width);
+        m_step = std::max<std::int64_t>(1, chunksAtOnce / bytes);
+        m_size = static_cast<std::size_t>((m_count - 1) / m_step + 1);
+    }
+    void read(std::size_t piece, std::byte* buffer) const override {
+        const auto first = static_cast<std::int64_t>(piece) * m_step;
+        for (std::int64_t i = first; i < std::min(first + m_step, m_count); ++i) {
+            const std::int64_t perSlab = m_rowChunks * m_columnChunks;
+            readChunk(static_cast<std::size_t>(i / perSlab),
+                      m_firstRow + i % perSlab / m_columnChunks, m_firstColumn + i % m_columnChunks,
+                      buffer);
+        }
+    }
+
+  private:
+    void readChunk(std::size_t slab, std::int64_t rowChunk, std::int64_t columnChunk,
+                   std::byte* buffer) const {
+        const std::size_t begin = m_slabs[slab];
+        const std::size_t end = slab + 1 < m_slabs.size() ? m_slabs[slab + 1] : m_samples.size();
+        const Axes at{m_samples[begin].first / m_chunk[0], rowChunk, columnChunk};
+        struct Range {
+            std::int64_t from, to;
+        };
+        const auto overlap = [&](std::size_t axis, std::int64_t from, std::int64_t count) {
+            return Range{std::max(from, at[axis] * m_chunk[axis]),
+                         std::min(from + count, (at[axis] + 1) * m_chunk[axis])};
+        };
+        const Range rows = overlap(1, m_region.row, m_region.rows);
+        const Range columns = overlap(2, m_region.column, m_region.columns);
+        const auto chunkEnd = [&](std::size_t axis) {
+            return std::min((at[axis] + 1) * m_chunk[axis], m_all[axis]);
+        };
+        // Parts are asked for in ascending order: who reaches the chunk's end was the last.
+        const bool last = rows.to == chunkEnd(1) && columns.to == chunkEnd(2) &&
+                          (m_allSamples || m_samples[end - 1].first + 1 == chunkEnd(0));
+        const ChunkCache::Bytes chunk = m_source.chunk(at, !last);
+        const auto width = static_cast<std::int64_t>(m_width);
+        const auto run = static_cast<std::size_t>((columns.to - columns.from) * width);
+        for (std::size_t i = begin; i < end; ++i) {
+            const std::int64_t sample = m_samples[i].first - at[0] * m_chunk[0];
+            for (std::int64_t row = rows.from; row < rows.to; ++row) {
+                const std::byte* from =
+                    chunk.get() + ((sample * m_chunk[1] + row - at[1] * m_chunk[1]) * m_chunk[2] +
+                                   columns.from - at[2] * m_chunk[2]) *
+                                      width;
+                std::byte* to =
+                    buffer + m_samples[i].second * m_sampleBytes +
+                    ((row - m_region.row) * m_region.columns + columns.from - m_region.column) *
+                        width;
+                if (m_swap) {
+                    for (std::size_t k = 0; k < run; k += m_width) {
+                        std::reverse_copy(from + k, from + k + m_width, to + k);
+                    }
+                } else {
+                    std::memcpy(to, from, run);
+                }
+            }
+        }
+    }
+
+    static constexpr std::int64_t chunksAtOnce = std::int64_t(512) << 10; ///< bytes per piece
+    const NumberSource& m_source;
+    Axes m_all, m_chunk;
+    Region m_region;
+    std::size_t m_width;
+    bool m_allSamples; ///< more samples of the same chunks are not asked for later
+    bool m_swap;
+    std::vector<std::pair<std::int64_t, std::int64_t>> m_samples; ///< and their places in the list
+    std::vector<std::size_t> m_slabs; ///< where samples of another chunk begin in m_samples
+    std::int64_t m_firstRow = 0, m_firstColumn = 0, m_rowChunks = 0, m_columnChunks = 0;
+    std::int64_t m_count = 0, m_step = 1; ///< chunks, and of these per piece
+};
+
 bool consecutive(std::span<const std::int64_t> samples) {
     for (std::size_t i = 1; i < samples.size(); ++i) {
         if (samples[i] != samples[i - 1] + 1) {
@@ -132,15 +238,81 @@ bool consecutive(std::span<const std::int64_t> samples) {
 
 } // namespace
 
+ChunkCache::Bytes NumberSource::chunk(const std::array<std::int64_t, 3>& at, bool keep) const {
+    ChunkCache& cache = m_datasets->chunks();
+    const ChunkCache::Key key{m_path, at};
+    if (ChunkCache::Bytes known = cache.find(key, keep)) {
+        return known;
+    }
+    const auto where = [&] {
+        std::string text = "its chunk at [";
+        for (std::size_t i = 0; i < m_chunks->chunk.size(); ++i) {
+            text += (i > 0 ? ", " : "") + std::to_string(at[i] * m_chunks->chunk[i]);
+        }
+        return text + "] ";
+    };
+    const ChunkCache::Room room(cache, 3 * m_chunks->bytes);
+    std::unique_ptr<std::byte[]> stored;
+    hsize_t size = 0;
+    std::uint32_t mask = 0;
+    {
+        const h5::Lock lock;
+        const h5::Object& set = m_datasets->open(m_path, m_cacheBytes);
+        hsize_t offset[3] = {};
+        for (std::size_t i = 0; i < m_chunks->chunk.size(); ++i) {
+            offset[i] = static_cast<hsize_t>(at[i] * m_chunks->chunk[i]);
+        }
+        // What deflate makes of numbers that can't be compressed is hardly longer than they are.
+        const hsize_t most = m_chunks->bytes + m_chunks->bytes / 64 + 4096;
+        if (H5Dget_chunk_storage_size(set.id(), offset, &size) < 0) {
+            fail(where() + "can't be read" + h5::because());
+        }
+        if (size == 0 || size > most) {
+            fail(where() + (size == 0 ? "was never written"
+                                      : "is not of the size that its shape asks for"),
+                 "write the dump again");
+        }
+        stored = std::make_unique_for_overwrite<std::byte[]>(size);
+        if (H5Dread_chunk(set.id(), H5P_DEFAULT, offset, &mask, stored.get()) < 0) {
+            fail(where() + "can't be read" + h5::because(), "the file may be truncated or damaged");
+        }
+    }
+    std::shared_ptr<std::byte[]> chunk(new std::byte[m_chunks->bytes]);
+    std::string problem;
+    if (!undoFilters(*m_chunks, mask, {stored.get(), static_cast<std::size_t>(size)}, chunk.get(),
+                     problem)) {
+        fail(where() + problem, "copy the file again, or write the dump again");
+    }
+    if (keep) {
+        cache.keep(key, chunk, m_chunks->bytes);
+    }
+    return chunk;
+}
+
+std::unique_ptr<PieceReader> NumberSource::chunked(std::span<const std::int64_t> samples,
+                                                   const Region& region, bool allSamples) const {
+    const h5::Dims& c = m_chunks->chunk;
+    return std::make_unique<ChunkedPieces>(*this, ChunkedPieces::Axes{m_samples, rows(), columns()},
+                                           ChunkedPieces::Axes{c[0], c[1], c.size() > 2 ? c[2] : 1},
+                                           samples, region, allSamples,
+                                           m_layout.bigEndian && dtypeSize(dtype()) > 1);
+}
+
 std::unique_ptr<PieceReader> NumberSource::pieces(std::span<const std::int64_t> samples,
                                                   const Region& region, bool again) const {
     check(samples, region);
     const auto size = static_cast<std::int64_t>(dtypeSize(dtype()));
     const std::int64_t bytes = region.count() * size;
-    if (samples.empty() || bytes == 0 || m_disk == nullptr) {
+    const bool foreign = m_layout.bigEndian && size > 1;
+    if (samples.empty() || bytes == 0) {
         return nullptr;
     }
-    const bool foreign = m_layout.bigEndian && size > 1;
+    if (m_chunks) {
+        return chunked(samples, region, true);
+    }
+    if (m_disk == nullptr) {
+        return nullptr;
+    }
     if (foreign || region.columns != columns()) {
         return std::make_unique<CopiedPieces>(*this, samples, region);
     }
