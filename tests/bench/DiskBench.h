@@ -13,4 +13,7 @@ using Print = std::function<void(const char*, const char*, double, const char*)>
 /// A dump that is not in the page cache: opening, loading, computing beside a raw read.
 void fromDisk(const std::filesystem::path& folder, const Print& print);
 
+/// A dump of compressed chunks, from the page cache: loading beside one thread of HDF5.
+void compressed(const std::filesystem::path& folder, const Print& print);
+
 } // namespace qkov::bench

@@ -316,6 +316,7 @@ int main(int argc, char** argv) {
 
     if (diskOnly) {
         bench::fromDisk(folder, line);
+        bench::compressed(folder, line);
     } else {
         const double peak = sgemmRate();
         line("sgemm_gflops", "sgemm 2048^3, float32, all cores", peak / 1e9, "GFLOP/s");
@@ -323,6 +324,7 @@ int main(int argc, char** argv) {
         if (!quick) {
             wholeComputation(folder, peak);
             bench::fromDisk(folder, line);
+            bench::compressed(folder, line);
         }
     }
     if (json == "-") {
