@@ -54,20 +54,22 @@ void compute(const Session& session, const Options& o) {
         return explain(session, reader, request);
     }
     Job job = session.job();
-    const auto scores = engine::compute(reader, request, job);
-    job.finish();
+    const double written = o.out.empty() ? 1 : 0.95;
+    const double scored = o.pooled ? written / 2 : written;
+    Job scoring = partOf(job, 0, scored);
+    const auto scores = engine::compute(reader, request, scoring);
     requireScores(*scores, o.dump);
     std::shared_ptr<const engine::Scores> pooled;
     if (o.pooled) {
-        Job pooling = session.job();
+        Job pooling = partOf(job, scored, written);
         pooled = engine::computePooled(*engine::makeDumpSource(reader), request, pooling);
-        pooling.finish();
     }
-    session.clearProgress();
     if (!o.out.empty()) {
-        Job writing = session.job();
+        Job writing = partOf(job, written, 1);
         results::writeResults(o.out, *scores, writing, pooled.get());
     }
+    job.finish();
+    session.clearProgress();
     session.logNotes(scores->header().notes, scores->header().missing);
     session.print(describeScores(*scores, o.out.empty() ? 10 : 5));
     if (!o.out.empty()) {

@@ -58,19 +58,21 @@ void run(const Session& session, const Options& o) {
 
     const auto start = std::chrono::steady_clock::now();
     Job job = session.job();
+    Job capturing = partOf(job, 0, 0.8);
+    Job computing = partOf(job, 0.8, o.out.empty() ? 1 : 0.95);
     collect::CollectSummary summary;
-    const auto source = collect::capture(collecting, job, &summary);
+    const auto source = collect::capture(collecting, capturing, &summary);
     request = o.score.request(session, source->info());
     const auto scoring = std::chrono::steady_clock::now();
-    const auto scores = engine::compute(*source, request, job);
-    job.finish();
+    const auto scores = engine::compute(*source, request, computing);
     requireScores(*scores, source->file());
     const auto scored = std::chrono::steady_clock::now();
-    session.clearProgress();
     if (!o.out.empty()) {
-        Job writing = session.job();
+        Job writing = partOf(job, 0.95, 1);
         results::writeResults(o.out, *scores, writing);
     }
+    job.finish();
+    session.clearProgress();
     session.logNotes(summary.warnings, {});
     session.logNotes(scores->header().notes, scores->header().missing);
     session.print(describeTasks(summary) + "\n" + describeScores(*scores, 5));

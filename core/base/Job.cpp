@@ -35,6 +35,15 @@ void Job::advance(double fractionOfStage) {
     report(false);
 }
 
+void Job::follow(std::string stage, double fractionOfStage) {
+    const std::lock_guard lock(m_mutex);
+    const bool renamed = stage != m_stage;
+    m_stage = std::move(stage);
+    const double f = m_begin + (m_end - m_begin) * std::clamp(fractionOfStage, 0.0, 1.0);
+    m_fraction = std::max(m_fraction, f);
+    report(renamed);
+}
+
 void Job::finish() {
     const std::lock_guard lock(m_mutex);
     m_fraction = 1;
@@ -59,6 +68,12 @@ void Job::report(bool force) {
         p.remainingSeconds = p.elapsedSeconds * (1 - m_fraction) / m_fraction;
     }
     m_sink(p);
+}
+
+Job partOf(Job& whole, double begin, double end) {
+    return Job(whole.token(), [&whole, begin, end](const Progress& p) {
+        whole.follow(p.stage, begin + (end - begin) * p.fraction);
+    });
 }
 
 } // namespace qkov

@@ -24,10 +24,10 @@ class CancelToken {
 };
 
 struct Progress {
-    std::string stage;             ///< "Scoring layer 7 of 12"
-    double fraction = 0;           ///< of the whole job, 0..1, never decreasing
+    std::string stage;   ///< "Scoring layer 7 of 12"
+    double fraction = 0; ///< of the whole job, 0..1, never decreasing
     double elapsedSeconds = 0;
-    double remainingSeconds = -1;  ///< < 0: not known yet
+    double remainingSeconds = -1; ///< < 0: not known yet
 };
 
 /// What long work is given. Thread-safe: workers may report and poll concurrently.
@@ -55,6 +55,8 @@ class Job {
     void advance(double fractionOfStage);
     /// Report 100%.
     void finish();
+    /// Name the running stage and advance it, in one report.
+    void follow(std::string stage, double fractionOfStage);
 
   private:
     void report(bool force);
@@ -70,5 +72,9 @@ class Job {
     std::chrono::steady_clock::time_point m_start;
     std::chrono::steady_clock::time_point m_lastReport;
 };
+
+/// A job for one of several parts of the work: what it reports moves the whole, which must outlive
+/// it, from `begin` to `end`, under its own stages' names. Cancelled with the whole.
+Job partOf(Job& whole, double begin, double end);
 
 } // namespace qkov

@@ -27,7 +27,8 @@ QString fromPath(const std::filesystem::path& path) {
 
 /// The dump a results file was computed from, if it lies beside it and is still the same.
 std::shared_ptr<const dump::DumpReader> dumpBehind(const std::filesystem::path& results,
-                                                   const engine::ScoreHeader& header) {
+                                                   const engine::ScoreHeader& header,
+                                                   const Job& job) {
     if (header.dumpName.empty()) {
         return nullptr;
     }
@@ -39,10 +40,12 @@ std::shared_ptr<const dump::DumpReader> dumpBehind(const std::filesystem::path& 
         }
         try {
             auto reader = std::make_shared<dump::DumpReader>(
-                candidate, layouts::textFor(fromPath(candidate)).toStdString());
+                candidate, layouts::textFor(fromPath(candidate)).toStdString(), &job);
             if (reader->info().fingerprint == header.dumpFingerprint) {
                 return reader;
             }
+        } catch (const Cancelled&) {
+            throw;
         } catch (const std::exception&) {
             // Not the dump after all: the results are shown without it, and say so.
         }
@@ -76,7 +79,7 @@ void Document::load(Loaded& loaded, const Job& job) {
     case dump::FileKind::results:
         loaded.source = Source::results;
         loaded.scores = results::openResults(file);
-        loaded.dump = dumpBehind(file, loaded.scores->header());
+        loaded.dump = dumpBehind(file, loaded.scores->header(), job);
         break;
     }
 }
