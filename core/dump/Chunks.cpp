@@ -9,7 +9,7 @@ namespace qkov::dump {
 namespace {
 
 /// Larger ones are HDF5's affair: several of them at a time would take too much memory.
-constexpr std::size_t largestChunk = std::size_t(32) << 20;
+constexpr std::size_t largestChunk = std::size_t(16) << 20;
 constexpr std::size_t mostWorking = std::size_t(64) << 20;
 
 template <std::size_t N>

@@ -45,7 +45,9 @@ hid_t createSet(hid_t file, const Make& make) {
     const hsize_t extent[] = {samples, rows, columns};
     const h5::Handle space(H5Screate_simple(3, extent, nullptr), H5Sclose);
     const h5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-    H5Pset_chunk(creation.get(), 3, make.chunk.data());
+    if (!make.chunk.empty()) {
+        H5Pset_chunk(creation.get(), 3, make.chunk.data());
+    }
     for (const int filter : make.filters) {
         if (filter == H5Z_FILTER_DEFLATE) {
             H5Pset_deflate(creation.get(), 4);
@@ -139,6 +141,10 @@ void TestChunks::random() {
             }
         }
         std::shuffle(make.filters.begin(), make.filters.end(), engine);
+        if (round % 10 >= 7) { // contiguous, in both byte orders
+            make.chunk.clear();
+            make.filters.clear();
+        }
         const std::size_t size = H5Tget_size(make.type);
         const auto values =
             randomBytes(static_cast<std::size_t>(samples * rows * columns), size, engine);
@@ -201,9 +207,14 @@ void TestChunks::random() {
             }
             const auto pieces = reader.pieces(task, query, Part::gradients, list, region, false);
             QVERIFY(pieces);
-            QCOMPARE(pieces->bytes(), std::int64_t(bytes * list.size()));
-            std::vector<std::byte> got(wanted.size());
-            readAll(*pieces, got.data());
+            std::vector<std::byte> buffer(static_cast<std::size_t>(pieces->bytes()));
+            readAll(*pieces, buffer.data());
+            std::vector<std::byte> got;
+            for (std::size_t i = 0; i < list.size(); ++i) {
+                const auto at = buffer.begin() + pieces->first() +
+                                static_cast<std::int64_t>(i) * pieces->sampleBytes();
+                got.insert(got.end(), at, at + static_cast<std::int64_t>(bytes));
+            }
             QVERIFY(got == wanted);
             std::vector<std::byte> raw(wanted.size());
             reader.readRaw(task, query, Part::gradients, list, region, raw.data());
