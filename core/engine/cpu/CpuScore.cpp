@@ -76,8 +76,9 @@ void CpuBackend::scoreBatch(std::span<const ScoreCall> calls, const Job& job) {
         const std::int64_t pairs = std::max<std::int64_t>(
             1, static_cast<std::int64_t>(call.samplesA.size() * call.samplesB.size()));
         const auto each = static_cast<std::int64_t>(n);
+        const auto sets = static_cast<std::int64_t>(call.weights.size());
         const std::int64_t length =
-            step * std::max<std::int64_t>(1, itemProducts / (pairs * step * each));
+            step * std::max<std::int64_t>(1, itemProducts / (pairs * sets * step * each));
         for (std::int64_t k = 0; k < call.partA.count(); k += length) {
             items.push_back({c, n, k, std::min(call.partA.count(), k + length), step});
         }

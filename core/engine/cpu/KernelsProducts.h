@@ -70,6 +70,23 @@ inline V sumsOf(const V* v) {
 }
 #endif
 
+/// c[j] += v[first + j] for j < C
+template <int C>
+inline void addRow(V v, int first, double* c) {
+#if QKOV_LANES == 16
+    const I lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const V row = (V)_mm512_maskz_permutexvar_ps(0xffff, (__m512i)(lane + first), (__m512)v);
+    constexpr __mmask8 there = (1 << C) - 1;
+    const __m512d sum = _mm512_add_pd(_mm512_maskz_loadu_pd(there, c),
+                                      _mm512_maskz_cvtps_pd(there, loadAs<__m256>(&row)));
+    _mm512_mask_storeu_pd(c, there, sum);
+#else
+    for (int j = 0; j < C; ++j) {
+        c[j] += double(v[first + j]);
+    }
+#endif
+}
+
 /// acc += one vector of each row times one of each column.
 template <int R, int C>
 inline void multiply(const float* a, const float* b, V (&acc)[R][C]) {
@@ -104,23 +121,19 @@ void tile(const float* a, const float* b, int64_t depth, double* c, int64_t ldc)
     for (int64_t k = 0; k < depth; k += lanes, a += R * lanes, b += C * lanes) {
         multiply<R, C>(a, b, acc);
     }
-    constexpr int groups = (R * C + lanes - 1) / lanes;
-    alignas(64) float sums[groups * lanes];
+    // Whole rows in each group of accumulators whose sums make one vector.
+    constexpr int together = C < lanes ? lanes / C : 1;
 #pragma GCC unroll 8
-    for (int g = 0; g < groups; ++g) {
+    for (int first = 0; first < R; first += together) {
         V v[lanes];
 #pragma GCC unroll 16
         for (int i = 0; i < lanes; ++i) {
-            const int at = g * lanes + i;
-            v[i] = at < R * C ? acc[at / C][at % C] : V{};
+            const int row = first + i / C;
+            v[i] = i < together * C && row < R ? acc[row][i % C] : V{};
         }
-        storeAs(sums + g * lanes, sumsOf(v));
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 8
-        for (int j = 0; j < C; ++j) {
-            c[i * ldc + j] += double(sums[i * C + j]);
+        const V sums = sumsOf(v);
+        for (int i = first; i < R && i < first + together; ++i) {
+            addRow<C>(sums, (i - first) * C, c + i * ldc);
         }
     }
 }
