@@ -277,6 +277,48 @@ Checkpoint Checkpoint::open(const fs::path& path, const std::string& layoutJson)
     return checkpoint;
 }
 
+Checkpoint Checkpoint::describe(const fs::path& file,
+                                const std::map<std::string, std::vector<std::int64_t>>& shapes,
+                                const std::string& layoutJson) {
+    auto data = std::make_shared<Data>();
+    data->directory = fs::absolute(file).parent_path();
+    const fs::path config = data->directory / "config.json";
+    data->shape = shapeFromConfig(readText(config), config);
+    data->shape.layoutJson = layoutJson;
+    std::error_code ignored;
+    data->bytes = fs::file_size(file, ignored);
+    std::vector<std::string> names;
+    for (const auto& [name, shape] : shapes) {
+        std::size_t bytes = dtypeSize(DType::f32);
+        for (const std::int64_t d : shape) {
+            bytes *= static_cast<std::size_t>(d);
+        }
+        data->tensors.emplace(name, TensorEntry{name, DType::f32, shape, file, nullptr, bytes});
+        names.push_back(name);
+    }
+    try {
+        data->layout = std::make_unique<const HeadLayout>(data->shape, names);
+    } catch (const InputError& e) {
+        throw InputError(e.problem(), e.file().empty() ? config : e.file(), e.innerPath(),
+                         e.advice());
+    }
+    if (data->layout->parameters().empty()) {
+        throw InputError("none of its " + std::to_string(names.size()) +
+                             " parameters is an attention weight by the layout",
+                         file, {}, "give a layout file");
+    }
+    for (const ParameterInfo& info : data->layout->parameters()) {
+        for (const std::string& name : {info.name, info.bias}) {
+            if (const auto it = shapes.find(name); it != shapes.end()) {
+                data->layout->checkShape(name, it->second, file.string());
+            }
+        }
+    }
+    Checkpoint checkpoint;
+    checkpoint.m_data = std::move(data);
+    return checkpoint;
+}
+
 const fs::path& Checkpoint::directory() const {
     return m_data->directory;
 }

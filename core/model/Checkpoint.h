@@ -35,6 +35,15 @@ class Checkpoint {
     static Checkpoint open(const std::filesystem::path& directory,
                            const std::string& layoutJson = {});
 
+    /// A model whose weights lie in another kind of file (a TorchScript module): the same facts, and
+    /// no numbers (TensorEntry::data is null). Layers may lack blocks.
+    /// @param file the module; config.json lies beside it
+    /// @param shapes its parameters
+    /// @throws InputError config.json is missing, the layout doesn't fit (both shapes named)
+    static Checkpoint describe(const std::filesystem::path& file,
+                               const std::map<std::string, std::vector<std::int64_t>>& shapes,
+                               const std::string& layoutJson = {});
+
     /// Names and shapes of all floating-point tensors, of any architecture, and what config.json
     /// says of the model (`shape` may be null). Checks files as open() does, but no layout.
     static std::map<std::string, std::vector<std::int64_t>>

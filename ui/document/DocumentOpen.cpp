@@ -4,11 +4,14 @@
 #include "document/Document.h"
 
 #include "base/Error.h"
+#include "collect/Collect.h"
 #include "document/LayoutStore.h"
 #include "document/Selection.h"
+#include "model/ModelConfig.h"
 #include "results/ResultsFile.h"
 
 #include <QDir>
+#include <QFile>
 #include <QFileInfo>
 
 #include <algorithm>
@@ -23,6 +26,11 @@ std::filesystem::path toPath(const QString& path) {
 
 QString fromPath(const std::filesystem::path& path) {
     return QString::fromStdU16String(path.u16string());
+}
+
+std::string textOf(const std::filesystem::path& file) {
+    QFile f(fromPath(file));
+    return f.open(QIODevice::ReadOnly) ? f.readAll().toStdString() : std::string();
 }
 
 /// The dump a results file was computed from, if it lies beside it and is still the same.
@@ -60,6 +68,7 @@ struct Document::Loaded {
     QString path;
     QString layoutJson; ///< a user's; empty: none
     std::optional<model::Checkpoint> checkpoint;
+    std::map<std::string, std::vector<std::int64_t>> module; ///< parameters of a TorchScript module
     std::shared_ptr<const dump::DumpReader> dump;
     std::shared_ptr<const engine::Scores> scores;
 };
@@ -67,6 +76,12 @@ struct Document::Loaded {
 void Document::load(Loaded& loaded, const Job& job) {
     const auto file = toPath(loaded.path);
     const std::string layout = loaded.layoutJson.toStdString();
+    if (const auto script = collect::scriptOf(file); !script.empty()) {
+        loaded.source = Source::model;
+        loaded.module = collect::scriptParameters(script);
+        loaded.checkpoint = model::Checkpoint::describe(script, loaded.module, layout);
+        return;
+    }
     switch (dump::detectFileKind(file)) {
     case dump::FileKind::modelDirectory:
         loaded.source = Source::model;
@@ -128,7 +143,17 @@ std::optional<LayoutNeed> Document::layoutNeedOf(const Loaded& loaded) {
     need.path = loaded.path;
     need.whole = loaded.source != Source::dump;
     try {
-        need.list = dump::listParameters(toPath(loaded.path));
+        if (!loaded.module.empty()) {
+            const auto script = collect::scriptOf(toPath(loaded.path));
+            const auto config = script.parent_path() / "config.json";
+            need.whole = false;
+            need.list.model = model::shapeFromConfig(textOf(config), config);
+            for (const auto& [name, shape] : loaded.module) {
+                need.list.parameters.push_back({name, shape});
+            }
+        } else {
+            need.list = dump::listParameters(toPath(loaded.path));
+        }
         if (!loaded.layoutJson.isEmpty()) {
             need.list.model.layoutJson = loaded.layoutJson.toStdString();
         }

@@ -177,7 +177,9 @@ void CollectDialog::buildFiles() {
     m_runs = new QComboBox(this);
     nameWidget(m_runs, "collectRuns", tr("What is run"));
     m_runs->addItem(tr("The checkpoint"));
-    if (!scriptFile().isEmpty()) {
+    if (onlyScript()) {
+        m_runs->hide();
+    } else if (!scriptFile().isEmpty()) {
         m_runs->addItem(tr("The TorchScript module %1").arg(QFileInfo(scriptFile()).fileName()));
         m_runs->setCurrentIndex(runsItself(m_folder) ? 0 : 1);
         form->insertRow(3, tr("&Run"), m_runs);
@@ -193,13 +195,20 @@ void CollectDialog::buildFiles() {
     });
 }
 
+bool CollectDialog::onlyScript() const {
+    return !collect::scriptOf(toPath(m_model)).empty();
+}
+
 QString CollectDialog::scriptFile() const {
+    if (onlyScript()) {
+        return QString::fromStdU16String(collect::scriptOf(toPath(m_model)).u16string());
+    }
     const auto files = QDir(m_folder).entryInfoList({QStringLiteral("*.pt")}, QDir::Files);
     return files.size() == 1 ? files.first().filePath() : QString();
 }
 
 bool CollectDialog::runsScript() const {
-    return m_runs->currentIndex() == 1;
+    return onlyScript() || m_runs->currentIndex() == 1;
 }
 
 void CollectDialog::addTask(const QString& name, const QString& file) {

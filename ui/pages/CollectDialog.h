@@ -57,6 +57,8 @@ class CollectDialog : public QDialog {
     void showFailure(std::exception_ptr error);
     /// A TorchScript module beside the config; empty: none.
     QString scriptFile() const;
+    /// The model is a module, and there is no checkpoint that could be run instead.
+    bool onlyScript() const;
     bool runsScript() const;
     /// What still has to be filled in; empty: nothing.
     QString problem() const;

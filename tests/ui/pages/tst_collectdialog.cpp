@@ -116,6 +116,24 @@ class TestCollectDialog : public QObject {
         QVERIFY(!d.runButton()->isEnabled());
     }
 
+    void aModuleAloneIsRun() {
+        const QString alone = m_dir.filePath("alone");
+        QVERIFY(QDir().mkpath(alone));
+        for (const char* name : {"model.pt", "config.json", "samples.jsonl"}) {
+            QVERIFY(QFile::copy(script + name, alone + '/' + name));
+        }
+        for (const QString& model : {alone, alone + "/model.pt"}) {
+            CollectDialog d(model);
+            QVERIFY(!d.findChild<QComboBox*>("collectRuns")->isVisibleTo(&d)); // nothing to choose
+            QVERIFY(!d.findChild<QComboBox*>("collectStorage")->isEnabled());
+            d.setOutput(m_dir.filePath("alone.h5"));
+            d.findChild<QLineEdit*>("collectLayout")->setText(script + "layout.json");
+            QTRY_VERIFY_WITH_TIMEOUT(!d.estimating(), 20000);
+            QVERIFY2(d.runButton()->isEnabled(), qPrintable(d.estimateText()));
+            QCOMPARE(d.request().model.filename().string(), std::string("model.pt"));
+        }
+    }
+
     void aKeptLayoutIsUsed() {
         QFile f(script + "layout.json");
         QVERIFY(f.open(QIODevice::ReadOnly));

@@ -71,6 +71,48 @@ class TestLayoutDialog : public QObject {
         QCOMPARE(again.layoutJson(), d.layoutJson());
     }
 
+    /// A folder with a TorchScript module and no checkpoint, and the module itself.
+    void modulesAreOpened() {
+        const QString folder = m_dir.filePath("module");
+        const QString from = QStringLiteral(QKOV_TEST_DATA "/collect/torchscript/");
+        QVERIFY(QDir().mkpath(folder));
+        QVERIFY(QFile::copy(from + "model.pt", folder + "/model.pt"));
+        for (const QString& path : {folder, folder + "/model.pt"}) {
+            layouts::forget(path);
+            Document d;
+            QSignalSpy needed(&d, &Document::layoutNeeded);
+            d.open(path);
+            QTRY_COMPARE(d.state(), Document::State::empty);
+            QTRY_VERIFY(!d.message().empty());
+            QVERIFY(d.message().where.contains("config.json")); // what it lacks first
+            QCOMPARE(needed.count(), 0);
+
+            QVERIFY(QFile::copy(from + "config.json", folder + "/config.json"));
+            d.open(path);
+            QTRY_COMPARE(needed.count(), 1);
+            QVERIFY(d.layoutNeed() && !d.layoutNeed()->whole);
+            QCOMPARE(d.layoutNeed()->list.parameters.size(), std::size_t(9));
+            LayoutDialog dialog(*d.layoutNeed());
+            QTRY_VERIFY(!dialog.checking());
+            QVERIFY2(dialog.useButton()->isEnabled(), qPrintable(dialog.summary()->text()));
+            d.openWithLayout(path, dialog.layoutJson());
+            QTRY_COMPARE(d.source(), Document::Source::model);
+            QVERIFY(d.message().empty());
+            QCOMPARE(d.checkpoint()->layout().parameters().size(), std::size_t(4));
+            QCOMPARE(d.checkpoint()->parameterCount(), std::int64_t(160 + 2 * (192 + 24 + 64 + 8)));
+            QCOMPARE(d.checkpoint()->shape().numHeads, std::int64_t(2));
+            QVERIFY(QFile::remove(folder + "/config.json"));
+            layouts::forget(path);
+        }
+        // Weights of another kind are no module.
+        QVERIFY(test::writeFile(folder + "/model.pt", "\x80\x02}q"));
+        QVERIFY(QFile::copy(from + "config.json", folder + "/config.json"));
+        Document d;
+        d.open(folder);
+        QTRY_VERIFY(!d.message().empty());
+        QVERIFY2(d.message().what.contains("TorchScript"), qPrintable(d.message().what));
+    }
+
     void aKeptLayoutThatNoLongerFitsIsAskedForAgain() {
         layouts::remember(folder(), R"x({"Q": {"parameter": "^other\\.(\\d+)$",
                                               "orientation": "out_in"}})x");
