@@ -16,10 +16,16 @@ struct PaddedBatch {
     // Predicted positions: row b·T + t predicts `target`, and weighs `weight` in sample b's loss.
     std::vector<std::int64_t> row, target, sample;
     std::vector<double> weight;
+    at::Tensor rows, targets, weights; ///< the same on the device, weights in the compute type
 };
 
+at::Tensor deviceTensor(const std::vector<std::int64_t>& values, at::Device device) {
+    return at::tensor(values, at::TensorOptions(at::kLong)).to(device);
+}
+
 PaddedBatch pad(std::span<const Sample* const> samples, LossReduction reduction,
-                at::Device device) {
+                const Decoder& decoder) {
+    const at::Device device = decoder.device();
     PaddedBatch batch;
     for (const Sample* s : samples) {
         batch.lengths.push_back(static_cast<std::int64_t>(s->ids.size()));
@@ -42,12 +48,13 @@ PaddedBatch pad(std::span<const Sample* const> samples, LossReduction reduction,
             }
         }
     }
+    // Now, not when they are needed: a copy to a GPU waits until it has nothing else to do.
     batch.ids = ids.to(device);
+    batch.rows = deviceTensor(batch.row, device);
+    batch.targets = deviceTensor(batch.target, device);
+    batch.weights =
+        at::tensor(batch.weight, at::TensorOptions(at::kDouble)).to(decoder.compute()).to(device);
     return batch;
-}
-
-at::Tensor deviceTensor(const std::vector<std::int64_t>& values, at::Device device) {
-    return at::tensor(values, at::TensorOptions(at::kLong)).to(device);
 }
 
 /// Cross entropy of `output` [B, T, E] and, if wanted, its gradient with respect to output. Written
@@ -84,20 +91,15 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
     const auto count = static_cast<std::int64_t>(batch.row.size());
     const std::int64_t chunk =
         std::max<std::int64_t>(1, logitsAtOnce(decoder.device().is_cuda()) / spec.vocabulary);
-    const at::Tensor rowIndex = deviceTensor(batch.row, decoder.device());
-    const at::Tensor targets = deviceTensor(batch.target, decoder.device());
-    const at::Tensor weights = at::tensor(batch.weight, at::TensorOptions(at::kDouble))
-                                   .to(decoder.compute())
-                                   .to(decoder.device());
     for (std::int64_t begin = 0; begin < count; begin += chunk) {
         if (token.cancelled()) {
             throw Cancelled();
         }
         const std::int64_t end = std::min(count, begin + chunk);
-        const at::Tensor index = rowIndex.slice(0, begin, end);
-        const at::Tensor target = targets.slice(0, begin, end).unsqueeze(1);
+        const at::Tensor index = batch.rows.slice(0, begin, end);
+        const at::Tensor target = batch.targets.slice(0, begin, end).unsqueeze(1);
         at::Tensor logits = decoder.rawLogits(rows.index_select(0, index));
-        at::Tensor factors = weights.slice(0, begin, end);
+        at::Tensor factors = batch.weights.slice(0, begin, end);
         if (spec.logitScale != 1) {
             factors = factors * spec.logitScale;
         }
@@ -143,7 +145,7 @@ HeadResult headLoss(const Decoder& decoder, const at::Tensor& output, const Padd
 BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const> samples,
                           LossReduction reduction, const CancelToken& token) {
     const c10::AutoGradMode gradients(true);
-    const PaddedBatch batch = pad(samples, reduction, decoder.device());
+    const PaddedBatch batch = pad(samples, reduction, decoder);
     BatchCapture result;
     // Hooks write into the slots of this vector; it must not move while they live.
     std::size_t total = 0;
@@ -190,7 +192,7 @@ BatchCapture captureBatch(const Decoder& decoder, std::span<const Sample* const>
 std::vector<double> batchLosses(const Decoder& decoder, std::span<const Sample* const> samples,
                                 LossReduction reduction, const CancelToken& token) {
     const c10::NoGradGuard noGrad;
-    const PaddedBatch batch = pad(samples, reduction, decoder.device());
+    const PaddedBatch batch = pad(samples, reduction, decoder);
     const Decoder::Context context = decoder.context(batch.lengths, batch.tokens);
     Observers observers;
     observers.poll = [&token] {

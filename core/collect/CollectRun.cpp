@@ -15,6 +15,7 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <future>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -187,6 +188,17 @@ void releaseFreeMemory() {
 #endif
 }
 
+/// Memory for a batch that is on its way from a GPU, made while that works; nothing where it would
+/// be a good part of the machine's: several batches are on their way at times.
+std::future<Payload> makeRoom(std::size_t bytes) {
+    constexpr std::size_t share = 16;
+    const auto pages = static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
+    if (bytes > pages / share * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))) {
+        return {};
+    }
+    return std::async(std::launch::async, roomFor, bytes);
+}
+
 /// Runs what is not there yet; returns the head types if they are wanted.
 /// @param ready called when the model is loaded
 dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request, at::Device device,
@@ -220,6 +232,10 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
             samples.push_back(&task.samples[s]);
         }
         try {
+            std::future<Payload> room;
+            if (device.is_cuda() && !destination.store) {
+                room = makeRoom(PayloadLayout(plan, request, task, task.batches[b]).bytes);
+            }
             BatchCapture capture = runner.capture(samples, job.token());
             RoundingLoss& loss = losses[static_cast<std::size_t>(worker)];
             PackedBatch packed;
@@ -227,6 +243,9 @@ dump::HeadTypes runModel(const CollectPlan& plan, const CollectRequest& request,
                 packed.payload = destination.store->put(t, b, capture, loss);
             } else {
                 packed = packBatch(plan, request, task, task.batches[b], capture, loss);
+            }
+            if (room.valid()) {
+                packed.payload = room.get();
             }
             writer.put({t, b, std::move(capture.losses), std::move(packed), {}});
         } catch (const c10::OutOfMemoryError&) {

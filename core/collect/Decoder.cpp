@@ -155,10 +155,20 @@ at::Tensor Decoder::attention(std::int64_t index, const at::Tensor& x, const Con
                                     .reshape({B, H, T, d});
         };
         // The first position sees only itself, whatever its query: with a query of 0 its gradients
-        // are exactly 0, as they are; the kernel alone would leave rounding errors.
-        const at::Tensor seeing = (q * context.notFirst).transpose(1, 2);
+        // are exactly 0, as they are; the kernel alone would leave rounding errors. Nobody else
+        // reads the queries, and no backward pass does, so they are changed where they are, unseen
+        // by whoever records operations.
+        const auto zeroFirst = [](const at::Tensor& t) {
+            const c10::NoGradGuard noGrad;
+            t.variable_data().select(1, 0).zero_();
+        };
+        zeroFirst(q);
+        if (q.requires_grad()) {
+            q.register_hook([zeroFirst](const at::Tensor& gradient) { zeroFirst(gradient); });
+        }
         const at::Tensor fusedMix =
-            at::scaled_dot_product_attention(seeing, perQuery(k), perQuery(v), {}, 0.0, true, scale)
+            at::scaled_dot_product_attention(q.transpose(1, 2), perQuery(k), perQuery(v), {}, 0.0,
+                                             true, scale)
                 .transpose(1, 2)
                 .reshape({B, T, H * d});
         return project(Slot::o, layer.o, fusedMix);

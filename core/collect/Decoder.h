@@ -78,7 +78,6 @@ class Decoder {
         at::Tensor causal;       ///< bool [T, T], true = hidden from the query
         at::Tensor cosine, sine; ///< [B or 1, T, 1, rotary dim]
         at::Tensor alibi;        ///< [H, 1, T]
-        at::Tensor notFirst;     ///< [T, 1, 1], 0 at the first position, else 1
     };
     Context context(const std::vector<std::int64_t>& lengths, std::int64_t tokens) const;
 

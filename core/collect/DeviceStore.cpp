@@ -3,6 +3,7 @@
 
 #include "base/Error.h"
 #include "collect/Rounding.h"
+#include "collect/StoreFactors.h"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -103,33 +104,34 @@ DeviceStore::DeviceStore(const CollectPlan& plan, const CollectRequest& request,
     }
 }
 
-Payload DeviceStore::put(std::size_t t, std::size_t k, const BatchCapture& capture,
-                         RoundingLoss& loss) {
-    const c10::NoGradGuard noGrad;
-    const PlannedTask& task = m_plan.tasks[t];
-    const auto& batch = task.batches[k];
-    const BatchNames names{m_request, task, batch};
-    names.checkLosses(capture.losses);
-    if (capture.projections.size() != m_plan.parameters.size()) {
-        throw Error("captured " + std::to_string(capture.projections.size()) +
-                    " parameters, expected " + std::to_string(m_plan.parameters.size()));
+std::vector<FactorPlace> DeviceStore::places(std::size_t t, std::int64_t first,
+                                             const std::vector<std::int64_t>& lengths) const {
+    std::vector<FactorPlace> result;
+    for (const Pair& pair : m_tasks[t]) {
+        std::int64_t row = first;
+        const auto at = [&](const at::Tensor& matrix) {
+            return static_cast<std::byte*>(matrix.data_ptr()) +
+                   row * matrix.stride(0) * static_cast<std::int64_t>(matrix.element_size());
+        };
+        for (const std::int64_t length : lengths) {
+            result.push_back({at(pair.input), at(pair.gradOutput)});
+            row += length;
+        }
     }
-    const auto B = static_cast<std::int64_t>(batch.size());
-    std::vector<std::int64_t> lengths;
-    for (const std::size_t i : batch) {
-        lengths.push_back(static_cast<std::int64_t>(task.samples[i].ids.size()));
-    }
+    return result;
+}
+
+StoredFactors DeviceStore::storePlainly(const BatchCapture& capture,
+                                        const std::vector<std::int64_t>& lengths, std::size_t t,
+                                        std::int64_t first) {
+    const auto B = static_cast<std::int64_t>(lengths.size());
     const OwnRows own = ownRows(lengths, capture.projections.front().input.size(1), m_device);
-    const std::int64_t first = m_batchRows[t][k];
     const bool half = m_type == at::kHalf;
     at::Tensor written = at::zeros({}, at::TensorOptions(at::kLong).device(m_device));
     at::Tensor kept = at::zeros_like(written);
-    std::vector<at::Tensor> largest, biases;
+    std::vector<at::Tensor> largest;
     for (std::size_t p = 0; p < capture.projections.size(); ++p) {
         const ProjectionFactors& f = capture.projections[p];
-        if (f.linear->parameter != m_plan.parameters[p].name || !f.gradOutput.defined()) {
-            throw Error("no gradient of " + m_plan.parameters[p].name + " was recorded");
-        }
         const at::Tensor masked = own.mask.defined() ? f.input * own.mask : f.input;
         const at::Tensor largestX = largestPerSample(masked);
         const at::Tensor largestG = largestPerSample(f.gradOutput);
@@ -160,11 +162,44 @@ Payload DeviceStore::put(std::size_t t, std::size_t k, const BatchCapture& captu
         };
         store(f.input, half ? scale.reciprocal() : scale, m_tasks[t][p].input);
         store(f.gradOutput, scale, m_tasks[t][p].gradOutput);
-        if (!m_plan.parameters[p].bias.empty()) {
-            biases.push_back(f.gradOutput.sum(1).to(at::kFloat).flatten());
+    }
+    return {at::stack(largest), at::stack({written, kept})};
+}
+
+Payload DeviceStore::put(std::size_t t, std::size_t k, const BatchCapture& capture,
+                         RoundingLoss& loss) {
+    const c10::NoGradGuard noGrad;
+    const PlannedTask& task = m_plan.tasks[t];
+    const auto& batch = task.batches[k];
+    const BatchNames names{m_request, task, batch};
+    names.checkLosses(capture.losses);
+    if (capture.projections.size() != m_plan.parameters.size()) {
+        throw Error("captured " + std::to_string(capture.projections.size()) +
+                    " parameters, expected " + std::to_string(m_plan.parameters.size()));
+    }
+    std::vector<std::int64_t> lengths;
+    for (const std::size_t i : batch) {
+        lengths.push_back(static_cast<std::int64_t>(task.samples[i].ids.size()));
+    }
+    for (std::size_t p = 0; p < capture.projections.size(); ++p) {
+        const ProjectionFactors& f = capture.projections[p];
+        if (f.linear->parameter != m_plan.parameters[p].name || !f.gradOutput.defined()) {
+            throw Error("no gradient of " + m_plan.parameters[p].name + " was recorded");
         }
     }
-    const at::Tensor all = at::stack(largest).to(at::kCPU).contiguous(); // [2 · parameters, B]
+    const std::int64_t first = m_batchRows[t][k];
+    const bool half = m_type == at::kHalf;
+    StoredFactors stored = storeFactors(capture, lengths, places(t, first, lengths), half);
+    if (!stored) {
+        stored = storePlainly(capture, lengths, t, first);
+    }
+    std::vector<at::Tensor> biases;
+    for (std::size_t p = 0; p < capture.projections.size(); ++p) {
+        if (!m_plan.parameters[p].bias.empty()) {
+            biases.push_back(capture.projections[p].gradOutput.sum(1).to(at::kFloat).flatten());
+        }
+    }
+    const at::Tensor all = stored.largest.to(at::kCPU).contiguous(); // [2 · parameters, B]
     const auto* values = all.data_ptr<double>();
     for (std::size_t p = 0; p < capture.projections.size(); ++p) {
         for (std::size_t b = 0; b < batch.size(); ++b) {
@@ -178,9 +213,12 @@ Payload DeviceStore::put(std::size_t t, std::size_t k, const BatchCapture& captu
         const at::Tensor joined = at::cat(biases);
         at::from_blob(payload.data(), joined.sizes(), at::TensorOptions(at::kFloat)).copy_(joined);
     }
-    const double before = double(written.item<std::int64_t>());
-    loss.written += before;
-    loss.zeroed += before - double(kept.item<std::int64_t>());
+    if (half) {
+        const at::Tensor counts = stored.counts.to(at::kCPU);
+        const double before = double(counts[0].item<std::int64_t>());
+        loss.written += before;
+        loss.zeroed += before - double(counts[1].item<std::int64_t>());
+    }
     return payload;
 }
 

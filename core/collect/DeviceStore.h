@@ -3,6 +3,7 @@
 #pragma once
 
 #include "collect/CollectRun.h"
+#include "collect/StoreFactors.h"
 
 #include <ATen/ATen.h>
 
@@ -31,6 +32,14 @@ class DeviceStore final : public FactorStore {
     struct Pair {
         at::Tensor input, gradOutput; ///< [rows of the task, d]
     };
+    /// Of each parameter and each sample of a batch whose rows begin at `first`.
+    std::vector<FactorPlace> places(std::size_t task, std::int64_t first,
+                                    const std::vector<std::int64_t>& lengths) const;
+    /// Without kernels of our own.
+    StoredFactors storePlainly(const BatchCapture& capture,
+                               const std::vector<std::int64_t>& lengths, std::size_t task,
+                               std::int64_t first);
+
     const CollectPlan& m_plan;
     const CollectRequest& m_request;
     at::Device m_device;

@@ -4,6 +4,7 @@
 #include "base/Threads.h"
 
 #include <algorithm>
+#include <c10/core/GradMode.h>
 
 namespace qkov::collect {
 namespace {

@@ -8,12 +8,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace qkov::collect {
 namespace {
 
-constexpr std::int64_t chunk = std::int64_t(32) << 20;
-constexpr std::int64_t piece = std::int64_t(2) << 20; ///< of a chunk, for one thread
+constexpr std::int64_t piece = std::int64_t(8) << 20; ///< that a thread brings over at a time
+constexpr int mostThreads = 16;                       ///< more than the link can feed
 
 /// Sets the thread's stream for a while.
 class StreamScope {
@@ -33,6 +34,20 @@ class StreamScope {
 
 } // namespace
 
+Payload roomFor(std::size_t bytes) {
+    Payload payload(bytes);
+    constexpr std::size_t page = 4096;
+    constexpr auto size = static_cast<std::size_t>(piece);
+    parallelFor((bytes + size - 1) / size, std::min(mostThreads, defaultThreadCount()),
+                [&](std::size_t i, int) {
+                    const std::size_t end = std::min(bytes, (i + 1) * size);
+                    for (std::size_t at = i * size; at < end; at += page) {
+                        payload[at] = std::byte(0);
+                    }
+                });
+    return payload;
+}
+
 Payload fetch(PackedBatch packed) {
     if (!packed.image.defined()) {
         return std::move(packed.payload);
@@ -40,39 +55,34 @@ Payload fetch(PackedBatch packed) {
     const c10::NoGradGuard noGrad;
     const c10::Device device = packed.image.device();
     const std::int64_t bytes = packed.image.numel();
-    Payload payload(static_cast<std::size_t>(bytes));
+    Payload payload = std::move(packed.payload);
+    if (payload.size() != static_cast<std::size_t>(bytes)) {
+        payload = Payload(static_cast<std::size_t>(bytes));
+    }
     const c10::impl::VirtualGuardImpl guard(device.type());
-    // Page-locked buffers, one filled by the GPU while the other is emptied.
-    const c10::Stream streams[2] = {guard.getStreamFromGlobalPool(device),
-                                    guard.getStreamFromGlobalPool(device)};
-    at::Tensor buffers[2];
-    for (int i = 0; i < 2; ++i) {
-        packed.made->block(streams[i]);
-        buffers[i] =
-            at::empty({std::min(bytes, chunk)}, at::TensorOptions(at::kByte).pinned_memory(true));
+    // Each thread has a page-locked buffer: while it empties that, others' are being filled.
+    const std::int64_t pieces = (bytes + piece - 1) / piece;
+    const int threads = static_cast<int>(std::min<std::int64_t>(
+        {mostThreads, defaultThreadCount(), std::max<std::int64_t>(1, pieces)}));
+    std::vector<c10::Stream> streams;
+    std::vector<at::Tensor> buffers;
+    for (int w = 0; w < threads; ++w) {
+        streams.push_back(guard.getStreamFromGlobalPool(device));
+        packed.made->block(streams.back());
+        buffers.push_back(
+            at::empty({std::min(bytes, piece)}, at::TensorOptions(at::kByte).pinned_memory(true)));
     }
-    const int threads = std::min(16, defaultThreadCount());
-    StreamScope scope(device);
-    const std::int64_t chunks = (bytes + chunk - 1) / chunk;
-    for (std::int64_t i = 0; i <= chunks; ++i) {
-        if (i < chunks) {
-            const std::int64_t n = std::min(chunk, bytes - i * chunk);
-            scope.use(streams[i % 2]);
-            buffers[i % 2].narrow(0, 0, n).copy_(packed.image.narrow(0, i * chunk, n), true);
-        }
-        if (i > 0) {
-            const std::int64_t begin = (i - 1) * chunk;
-            const std::int64_t n = std::min(chunk, bytes - begin);
-            streams[(i - 1) % 2].synchronize();
-            const auto* from = static_cast<const std::byte*>(buffers[(i - 1) % 2].data_ptr());
-            parallelFor(static_cast<std::size_t>((n + piece - 1) / piece), threads,
-                        [&](std::size_t p, int) {
-                            const std::int64_t at = static_cast<std::int64_t>(p) * piece;
-                            std::memcpy(payload.data() + begin + at, from + at,
-                                        static_cast<std::size_t>(std::min(piece, n - at)));
-                        });
-        }
-    }
+    parallelFor(static_cast<std::size_t>(pieces), threads, [&](std::size_t i, int worker) {
+        const c10::NoGradGuard noGradHere;
+        const std::int64_t begin = static_cast<std::int64_t>(i) * piece;
+        const std::int64_t n = std::min(piece, bytes - begin);
+        const auto w = static_cast<std::size_t>(worker);
+        StreamScope scope(device);
+        scope.use(streams[w]);
+        buffers[w].narrow(0, 0, n).copy_(packed.image.narrow(0, begin, n), true);
+        streams[w].synchronize();
+        std::memcpy(payload.data() + begin, buffers[w].data_ptr(), static_cast<std::size_t>(n));
+    });
     return payload;
 }
 

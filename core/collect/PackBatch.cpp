@@ -3,6 +3,7 @@
 
 #include "base/Error.h"
 #include "collect/Rounding.h"
+#include "collect/StoreFactors.h"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
 
@@ -91,7 +92,8 @@ class Packer {
         }
         m_written = at::zeros({}, at::TensorOptions(at::kLong).device(device));
         m_kept = at::zeros_like(m_written);
-        if (!whole) {
+        const bool stored = !whole && packAtOnce(capture);
+        if (!whole && !stored) {
             maskRows(capture.projections.front());
         }
         for (std::size_t p = 0; p < capture.whole.size(); ++p) {
@@ -108,7 +110,9 @@ class Packer {
             if (f.linear->parameter != m_plan.parameters[p].name || !f.gradOutput.defined()) {
                 throw Error("no gradient of " + m_plan.parameters[p].name + " was recorded");
             }
-            m_request.factored ? packFactors(p, f) : packDense(p, f);
+            if (!stored) {
+                m_request.factored ? packFactors(p, f) : packDense(p, f);
+            }
             if (!m_plan.parameters[p].bias.empty()) {
                 packBias(p, f.gradOutput.sum(1));
             }
@@ -178,6 +182,40 @@ class Packer {
                                      m_type == at::kHalf, m_plan.parameters[p].name, b);
             }
         }
+    }
+
+    /// All factors, where there are kernels that do it in one go.
+    bool packAtOnce(const BatchCapture& capture) {
+        if (!m_request.factored || !m_packed.image.defined()) {
+            return false;
+        }
+        std::vector<std::int64_t> lengths;
+        for (std::size_t b = 0; b < m_batch.size(); ++b) {
+            lengths.push_back(static_cast<std::int64_t>(sample(b).ids.size()));
+        }
+        std::vector<FactorPlace> places;
+        auto* base = static_cast<std::byte*>(m_packed.image.data_ptr());
+        for (std::size_t p = 0; p < capture.projections.size(); ++p) {
+            if (!capture.projections[p].gradOutput.defined()) {
+                return false; // the plain way says so
+            }
+            for (std::size_t b = 0; b < m_batch.size(); ++b) {
+                std::byte* input = base + m_layout.offset(p, b);
+                places.push_back(
+                    {input, input + lengths[b] * m_plan.parameters[p].dIn *
+                                        static_cast<std::int64_t>(dtypeSize(m_request.storage))});
+            }
+        }
+        const StoredFactors stored = storeFactors(capture, lengths, places, m_type == at::kHalf);
+        if (!stored) {
+            return false;
+        }
+        m_largest = stored.largest.unbind(0);
+        if (m_type == at::kHalf) {
+            m_written = stored.counts[0];
+            m_kept = stored.counts[1];
+        }
+        return true;
     }
 
     void packFactors(std::size_t p, const ProjectionFactors& f) {

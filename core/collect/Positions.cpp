@@ -129,9 +129,6 @@ Decoder::Context Decoder::context(const std::vector<std::int64_t>& lengths,
     c.batch = static_cast<std::int64_t>(lengths.size());
     c.tokens = tokens;
     c.causal = at::ones({tokens, tokens}, at::TensorOptions(at::kBool)).triu(1).to(m_device);
-    c.notFirst =
-        (at::arange(tokens, at::TensorOptions(at::kLong)) > 0).to(m_compute).view({-1, 1, 1});
-    c.notFirst = c.notFirst.to(m_device);
     if (m_spec.positions == PositionKind::rotary) {
         buildRotations(c, lengths);
     } else if (m_spec.positions == PositionKind::alibi) {

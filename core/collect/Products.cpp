@@ -2,12 +2,7 @@
 #include "collect/Products.h"
 
 #include "base/Error.h"
-
-#if QKOV_HOPPER_KERNELS
-#include "collect/cuda/Kernels.h"
-
-#include <c10/core/impl/VirtualGuardImpl.h>
-#endif
+#include "collect/OwnKernels.h"
 
 #include <algorithm>
 #include <cmath>
@@ -93,24 +88,13 @@ at::Tensor product(const SplitRows& rows, const at::Tensor& high, const at::Tens
 
 #if QKOV_HOPPER_KERNELS
 
-/// Where our kernels can run what Torch would run now.
-bool ours(at::Device device, cuda::Queue& queue) {
-    if (!device.is_cuda()) {
-        return false;
-    }
-    queue.device = device.index();
-    // Another stream than the default can't be had in every version.
-    return cuda::usable(queue.device) &&
-           c10::impl::VirtualGuardImpl(device.type()).getStream(device).id() == 0;
-}
-
 /// rows x [R, K] · w [K, M], plus bias [M], by one kernel; undefined where there is none for it.
 /// @param scale, back [R]; undefined: found from x
 at::Tensor fusedProduct(const at::Tensor& x, const at::Tensor& high, const at::Tensor& low,
                         double weightScale, const at::Tensor& bias, at::Tensor scale = {},
                         at::Tensor back = {}) {
     cuda::Queue queue;
-    if (x.scalar_type() != at::kFloat || x.stride(1) != 1 || !ours(x.device(), queue)) {
+    if (x.scalar_type() != at::kFloat || x.stride(1) != 1 || !ownKernels(x.device(), queue)) {
         return {};
     }
     cuda::SplitProduct p;
@@ -247,7 +231,7 @@ at::Tensor fusedCrossEntropy(at::Tensor& logits, const at::Tensor& target, doubl
     cuda::Queue queue;
     if (logits.scalar_type() == at::kFloat && logits.stride(1) == 1 && logits.stride(0) % 4 == 0 &&
         reinterpret_cast<std::uintptr_t>(logits.data_ptr()) % 16 == 0 &&
-        ours(logits.device(), queue)) {
+        ownKernels(logits.device(), queue)) {
         const at::Tensor loss = at::empty({logits.size(0)}, logits.options());
         const at::Tensor targets = target.contiguous();
         cuda::CrossEntropy work;

@@ -36,7 +36,7 @@ struct SplitProduct {
     float factor = 1;
     const float* bias = nullptr; ///< [columns]; may be nullptr
     float* out = nullptr;        ///< [rows, columns]
-    std::int64_t outStride = 0;  ///< between rows, even
+    std::int64_t outStride = 0;  ///< between rows, a multiple of 4
     float* workspace = nullptr;  ///< workspaceNumbers() of them
 };
 
@@ -57,5 +57,25 @@ struct CrossEntropy {
     float* loss = nullptr; ///< [rows], −log p of the target
 };
 void crossEntropy(const CrossEntropy& work, const Queue& queue);
+
+/// What samples' own rows of a padded batch are read from.
+struct SampleRows {
+    const float* values = nullptr; ///< [samples, tokens, columns]
+    std::int64_t samples = 0, tokens = 0, columns = 0;
+    const std::int64_t* lengths = nullptr; ///< [samples], own rows of each
+};
+/// Each sample's largest magnitude, NaN above infinity; `largest` [samples] begins as zeros.
+void largestPerSample(const SampleRows& rows, float* largest, const Queue& queue);
+
+/// Own rows times their sample's factor, each sample's to a place of its own.
+struct StoreRows {
+    SampleRows rows;
+    const float* factors = nullptr;        ///< [samples]; nullptr: 1
+    const std::int64_t* targets = nullptr; ///< [samples], addresses on the device
+    bool half = true;                      ///< stored as float16, else as float32
+    bool aligned = false;                  ///< all addresses are multiples of 16
+    std::int64_t* counts = nullptr; ///< [2]: numbers that are not 0, and those left when stored
+};
+void storeRows(const StoreRows& work, const Queue& queue);
 
 } // namespace qkov::collect::cuda

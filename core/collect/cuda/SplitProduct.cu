@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // A product of float32 rows with float16 weights on Hopper's tensor cores.
 //
-// One block: a warp that feeds the copy engine, and two groups of four warps, 64 rows each, that
-// split their rows' numbers into float16 high + low in registers while the other group's products
-// run. Rows and weights flow through a ring of shared-memory stages of 64 numbers of depth.
+// One block: a warp that has the copy engine bring rows and weights through a ring of shared-memory
+// stages, 64 numbers of depth each; two groups of four warps, 64 rows each, that split their rows'
+// numbers into float16 high + low in registers while the other group's products run; and a warp
+// that has the copy engine take results away, one group's after the other's, while the next tile
+// runs.
 //
 // Accuracy: high + low are 22 bits or more of a row's largest number. Tensor cores truncate when
 // they add to their accumulator; so it is emptied into a rounded float32 sum every `promotion`
@@ -40,22 +42,21 @@ constexpr int tileColumns = 192;
 constexpr int tileDepth = 64;
 constexpr int promotion = 2;
 constexpr int consumerWarps = 8;
-constexpr int stages = 4;
+constexpr int stages = 3;
 constexpr int groupRows = 16; ///< tiles of rows that run side by side, for the sake of the cache
 constexpr std::uint32_t bytesX = tileRows * tileDepth * 4;
 constexpr std::uint32_t bytesW = tileColumns * tileDepth * 2;
 constexpr std::uint32_t bytesHalfX = bytesX / 2;           ///< 32 numbers of depth
 constexpr std::uint32_t bytesAcrossW = 64 * tileDepth * 2; ///< 64 columns
 constexpr std::uint32_t stageBytes = bytesX + bytesW;
-constexpr int sharedBytes = static_cast<int>(stages * stageBytes) + 1024;
+constexpr std::uint32_t bytesOut = 64 * tileColumns * 4; ///< of one group
+constexpr std::uint32_t bytesOutColumns = 64 * 32 * 4;   ///< 32 columns of them
+constexpr int sharedBytes = static_cast<int>(stages * stageBytes + bytesOut) + 1024;
 
 struct Arguments {
     const float* scale;
     const float* back;
     const float* bias;
-    float* out;
-    std::int64_t outStride;
-    std::int64_t partStride; ///< between the parts of a product that is cut along the depth
     int rows, columns;
     int rowTiles, columnTiles;
     int steps; ///< along the depth, of one weight matrix
@@ -93,6 +94,20 @@ __device__ __forceinline__ void copyBox(std::uint32_t target, const CUtensorMap*
                  : "memory");
 }
 
+/// 32 columns of a group's results; what lies outside is left out.
+__device__ __forceinline__ void storeBox(const CUtensorMap* map, std::uint32_t source, int x, int y,
+                                         int z) {
+    asm volatile(
+        "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(
+            map),
+        "r"(source), "r"(x), "r"(y), "r"(z)
+        : "memory");
+}
+
+__device__ __forceinline__ void storeShared2(std::uint32_t address, float x, float y) {
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(x), "f"(y) : "memory");
+}
+
 /// Of a [depth 64, columns 192] tile with 128-byte swizzle.
 template <int across>
 __device__ __forceinline__ std::uint64_t tileDescriptor(std::uint32_t address) {
@@ -106,6 +121,8 @@ constexpr std::uint64_t descriptorStep = across ? 16 * 128 / 16 : 16 * 2 / 16;
 
 struct Ring {
     std::uint32_t stagesBase, fullBase, emptyBase;
+    // A group's results lie at outBase: complete, and free again for the one or the other group.
+    std::uint32_t outBase, outFull, outFree;
 };
 
 template <int across>
@@ -143,6 +160,30 @@ __device__ void produce(const Arguments& p, const CUtensorMap* mapX, const CUten
             }
         }
     }
+}
+
+__device__ void takeAway(const Arguments& p, const CUtensorMap* mapOut, const Ring& ring) {
+    std::uint32_t phase = 0;
+    const int total = p.rowTiles * p.columnTiles * p.parts;
+    for (int index = blockIdx.x; index < total; index += gridDim.x) {
+        const Tile tile = tileAt(p, index);
+        for (int group = 0; group < 2; ++group) {
+            barrierWait(ring.outFull, phase);
+            phase ^= 1;
+            for (int c = 0; c < tileColumns / 32; ++c) {
+                const int column = tile.column * tileColumns + 32 * c;
+                if (column < p.columns) {
+                    storeBox(mapOut, ring.outBase + c * bytesOutColumns, column,
+                             tile.row * tileRows + 64 * group, tile.part);
+                }
+            }
+            asm volatile("cp.async.bulk.commit_group;\n"
+                         "cp.async.bulk.wait_group.read 0;" ::
+                             : "memory");
+            barrierArrive(ring.outFree + (1 - group) * 8);
+        }
+    }
+    asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 
 /// 16 numbers of depth of a thread's two rows, as the products want them.
@@ -201,8 +242,10 @@ __device__ void consume(const Arguments& p, const Ring& ring) {
     const std::uint32_t rowOffset = rowInTile * 128;
     const std::uint32_t swizzle = rowInTile & 7;
 
+    const int group = warp / 4;
+
     int stage = 0;
-    std::uint32_t phase = 0;
+    std::uint32_t phase = 0, phaseOut = 0;
     const int total = p.rowTiles * p.columnTiles * p.parts;
     for (int index = blockIdx.x; index < total; index += gridDim.x) {
         const Tile tile = tileAt(p, index);
@@ -259,26 +302,34 @@ __device__ void consume(const Arguments& p, const Ring& ring) {
         const bool whole = p.parts == 1;
         const float back0 = !whole ? 1 : inside0 ? p.back[row] * p.factor : 0;
         const float back1 = !whole ? 1 : inside1 ? p.back[row + 8] * p.factor : 0;
-        float* out = p.out + tile.part * p.partStride + row * p.outStride;
         const int column = tile.column * tileColumns + 2 * (lane % 4);
 #pragma unroll
         for (int c = 0; c < 24; ++c) {
             const int n = column + 8 * c;
             float2 bias = make_float2(0, 0);
             if (p.bias != nullptr && whole) {
-                bias.x = n < p.columns ? p.bias[n] : 0;
-                bias.y = n + 1 < p.columns ? p.bias[n + 1] : 0;
+                bias.x = n < p.columns ? __ldg(p.bias + n) : 0;
+                bias.y = n + 1 < p.columns ? __ldg(p.bias + n + 1) : 0;
             }
-            // `out` has an even stride: a last odd column's neighbour is padding.
-            const bool pair = n + 1 < p.outStride && n < p.columns;
-            if (inside0 && pair) {
-                *reinterpret_cast<float2*>(out + n) = make_float2(
-                    fmaf(sum[4 * c], back0, bias.x), fmaf(sum[4 * c + 1], back0, bias.y));
-            }
-            if (inside1 && pair) {
-                *reinterpret_cast<float2*>(out + 8 * p.outStride + n) = make_float2(
-                    fmaf(sum[4 * c + 2], back1, bias.x), fmaf(sum[4 * c + 3], back1, bias.y));
-            }
+            sum[4 * c] = fmaf(sum[4 * c], back0, bias.x);
+            sum[4 * c + 1] = fmaf(sum[4 * c + 1], back0, bias.y);
+            sum[4 * c + 2] = fmaf(sum[4 * c + 2], back1, bias.x);
+            sum[4 * c + 3] = fmaf(sum[4 * c + 3], back1, bias.y);
+        }
+        barrierWait(ring.outFree + group * 8, group == 0 ? phaseOut ^ 1 : phaseOut);
+        phaseOut ^= 1;
+        const std::uint32_t out = ring.outBase + (rowInTile - 64 * group) * 128 + (lane % 2) * 8;
+#pragma unroll
+        for (int c = 0; c < 24; ++c) {
+            const std::uint32_t chunk = (c % 4) * 2 + (lane % 4) / 2;
+            const std::uint32_t at = out + (c / 4) * bytesOutColumns + ((chunk ^ swizzle) << 4);
+            storeShared2(at, sum[4 * c], sum[4 * c + 1]);
+            storeShared2(at + 8 * 128, sum[4 * c + 2], sum[4 * c + 3]);
+        }
+        fenceAsync();
+        __syncwarp();
+        if (lane == 0) {
+            barrierArrive(ring.outFull);
         }
     }
 }
@@ -288,12 +339,18 @@ __global__ void __launch_bounds__(threads, 1)
     splitProductKernel(const __grid_constant__ CUtensorMap mapX,
                        const __grid_constant__ CUtensorMap mapHigh,
                        const __grid_constant__ CUtensorMap mapLow,
+                       const __grid_constant__ CUtensorMap mapOut,
                        const __grid_constant__ Arguments p) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL // code for other processors never runs
     extern __shared__ std::uint8_t memory[];
-    __shared__ std::uint64_t barriers[2][stages];
-    const Ring ring{(sharedAddress(memory) + 1023u) & ~1023u, sharedAddress(barriers[0]),
-                    sharedAddress(barriers[1])};
+    __shared__ std::uint64_t barriers[2][stages], outBarriers[3];
+    const std::uint32_t base = (sharedAddress(memory) + 1023u) & ~1023u;
+    const Ring ring{base,
+                    sharedAddress(barriers[0]),
+                    sharedAddress(barriers[1]),
+                    base + stages * stageBytes,
+                    sharedAddress(outBarriers),
+                    sharedAddress(outBarriers + 1)};
     if (threadIdx.x == 0) {
         prefetchMap(&mapX);
         prefetchMap(&mapHigh);
@@ -301,17 +358,22 @@ __global__ void __launch_bounds__(threads, 1)
             barrierInit(ring.fullBase + s * 8, 1);
             barrierInit(ring.emptyBase + s * 8, consumerWarps);
         }
+        barrierInit(ring.outFull, consumerWarps / 2);
+        barrierInit(ring.outFree, 1);
+        barrierInit(ring.outFree + 8, 1);
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     fenceAsync();
     __syncthreads();
     if (threadIdx.x < 128) {
-        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;");
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
         if (threadIdx.x == 0) {
             produce<across>(p, &mapX, &mapHigh, &mapLow, ring);
+        } else if (threadIdx.x == 32) {
+            takeAway(p, &mapOut, ring);
         }
     } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
         consume<across>(p, ring);
     }
 #endif
@@ -347,6 +409,10 @@ PFN_cuTensorMapEncodeTiled_v12000 tensorMapEncoder() {
     return encoder;
 }
 
+[[noreturn]] void refused(const char* what) {
+    throw Error(std::string("CUDA: tensor map of ") + what + " refused");
+}
+
 /// Over [outer, inner] numbers, rows `stride` bytes apart, read in boxes.
 CUtensorMap tensorMap(CUtensorMapDataType type, const void* data, std::int64_t inner,
                       std::int64_t outer, std::int64_t stride, std::uint32_t boxInner,
@@ -361,8 +427,26 @@ CUtensorMap tensorMap(CUtensorMapDataType type, const void* data, std::int64_t i
                            CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                            CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (result != CUDA_SUCCESS) {
-        throw Error("CUDA: tensor map of " + std::to_string(outer) + " × " + std::to_string(inner) +
-                    " refused (driver error " + std::to_string(static_cast<int>(result)) + ")");
+        refused("a matrix");
+    }
+    return map;
+}
+
+/// Over the results, [parts, rows, columns], written 64 rows and 32 columns at a time.
+CUtensorMap outMap(const SplitProduct& p, float* out, int parts) {
+    CUtensorMap map;
+    const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(p.columns),
+                                 static_cast<cuuint64_t>(p.rows), static_cast<cuuint64_t>(parts)};
+    const cuuint64_t strides[2] = {static_cast<cuuint64_t>(p.outStride) * 4,
+                                   static_cast<cuuint64_t>(p.rows * p.outStride) * 4};
+    const cuuint32_t box[3] = {32, 64, 1};
+    const cuuint32_t steps[3] = {1, 1, 1};
+    const CUresult result =
+        tensorMapEncoder()(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 3, out, sizes, strides, box,
+                           steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                           CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    if (result != CUDA_SUCCESS) {
+        refused("results");
     }
     return map;
 }
@@ -405,11 +489,11 @@ std::int64_t partStride(const SplitProduct& p) {
 
 template <int across>
 void launch(const CUtensorMap& x, const CUtensorMap& high, const CUtensorMap& low,
-            const Arguments& arguments, int blocks, cudaStream_t stream) {
+            const CUtensorMap& out, const Arguments& arguments, int blocks, cudaStream_t stream) {
     const auto kernel = splitProductKernel<across>;
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sharedBytes),
           "shared memory of the product kernel");
-    kernel<<<blocks, threads, sharedBytes, stream>>>(x, high, low, arguments);
+    kernel<<<blocks, threads, sharedBytes, stream>>>(x, high, low, out, arguments);
     check(cudaGetLastError(), "product kernel");
 }
 
@@ -432,7 +516,7 @@ bool fits(const SplitProduct& p) {
     return p.rows > 0 && p.depth > 0 && p.columns > 0 && p.rows < most && p.depth < most &&
            p.columns < most && aligned(p.x) && p.xStride % 4 == 0 && aligned(p.high) &&
            aligned(p.low) && (across || p.wDepthStride == 1) && wStride % 8 == 0 &&
-           p.outStride % 2 == 0 && aligned(p.out);
+           p.outStride % 4 == 0 && aligned(p.out);
 }
 
 std::int64_t workspaceNumbers(const SplitProduct& p, int device) {
@@ -459,9 +543,6 @@ void splitProduct(const SplitProduct& p, const Queue& queue) {
     a.back = p.back;
     a.bias = p.bias;
     a.parts = partsOf(p, queue.device);
-    a.out = a.parts == 1 ? p.out : p.workspace;
-    a.outStride = p.outStride;
-    a.partStride = partStride(p);
     a.rows = static_cast<int>(p.rows);
     a.columns = static_cast<int>(p.columns);
     a.rowTiles = ceilDiv(p.rows, tileRows);
@@ -471,11 +552,12 @@ void splitProduct(const SplitProduct& p, const Queue& queue) {
     a.factor = p.factor;
     const int blocks =
         std::min(multiprocessors(queue.device), a.rowTiles * a.columnTiles * a.parts);
-    across ? launch<1>(x, high, low, a, blocks, stream)
-           : launch<0>(x, high, low, a, blocks, stream);
+    const CUtensorMap out = outMap(p, a.parts == 1 ? p.out : p.workspace, a.parts);
+    across ? launch<1>(x, high, low, out, a, blocks, stream)
+           : launch<0>(x, high, low, out, a, blocks, stream);
     if (a.parts > 1) {
         addParts<<<static_cast<unsigned>(a.rows), 256, 0, stream>>>(
-            p.workspace, a.parts, a.partStride, p.back, p.factor, p.bias, p.out, p.outStride,
+            p.workspace, a.parts, partStride(p), p.back, p.factor, p.bias, p.out, p.outStride,
             a.columns);
         check(cudaGetLastError(), "sum of the product's parts");
     }
