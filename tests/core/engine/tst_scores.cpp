@@ -134,6 +134,21 @@ std::string comparePair(const Case& c, Mode mode, const engine::Scores& scores, 
     return {};
 }
 
+/// Dense gradients of three samples a task, and nothing asked for but the structural scores.
+auto plainCase(unsigned seed) {
+    CaseOptions options;
+    options.fixedSamples = 3;
+    options.onlyDense = true;
+    options.scale = 1;
+    auto c = randomCase(seed, options);
+    c->request = {};
+    c->request.taskA = "arithmetic";
+    c->request.taskB = "code";
+    c->request.device = "cpu";
+    c->request.mode = Mode::structural;
+    return c;
+}
+
 } // namespace
 
 class TestScores : public QObject {
@@ -310,18 +325,9 @@ void TestScores::nonFinite() {
 
 /// Wherever it stands: also in a head's column of a matrix, with good rows behind it.
 void TestScores::nonFiniteAnywhere() {
-    CaseOptions options;
-    options.fixedSamples = 3;
-    options.onlyDense = true;
-    options.scale = 1;
     int placed = 0;
     for (unsigned seed = 40; seed < 112; ++seed) {
-        const auto c = randomCase(seed, options);
-        c->request = {};
-        c->request.taskA = "arithmetic";
-        c->request.taskB = "code";
-        c->request.device = "cpu";
-        c->request.mode = Mode::structural;
+        const auto c = plainCase(seed);
         // Also where the Fisher does not cover the task.
         const std::size_t side = seed % 2;
         const std::string bad = side == 1 ? "\"code1\"" : "\"arithmetic1\"";
@@ -363,18 +369,9 @@ void TestScores::nonFiniteAnywhere() {
 
 /// A Fisher of zero: the score is 0 where A's gradients are zero too, else the cell is missing.
 void TestScores::nothingToNormaliseWith() {
-    CaseOptions options;
-    options.fixedSamples = 3;
-    options.onlyDense = true;
-    options.scale = 1;
     int zeros = 0;
     for (unsigned seed = 40; seed < 80; ++seed) {
-        const auto c = randomCase(seed, options);
-        c->request = {};
-        c->request.taskA = "arithmetic";
-        c->request.taskB = "code";
-        c->request.device = "cpu";
-        c->request.mode = Mode::structural;
+        const auto c = plainCase(seed);
         c->request.fisherTask = engine::FisherTask::b;
         c->request.estimator = engine::Estimator::mean;
         for (dump::TaskInfo& task : c->source.dump.tasks) {

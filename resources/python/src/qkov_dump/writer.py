@@ -334,8 +334,8 @@ def _shared_scale(x, gradients):
     scale = 2.0 ** shift
     if mx / scale > 65504:
         return None
-    for now, alone in ((mx / scale, np.sqrt(mx * most)), (least * scale, np.sqrt(mx * least))):
-        if now < _ROOMY and now * _MOST_TAKEN < alone:
+    for sharing, alone in ((mx / scale, np.sqrt(mx * most)), (least * scale, np.sqrt(mx * least))):
+        if sharing < _ROOMY and sharing * _MOST_TAKEN < alone:
             return None
     return scale
 
