@@ -30,7 +30,9 @@ QString fromPath(const std::filesystem::path& path) {
 
 std::string textOf(const std::filesystem::path& file) {
     QFile f(fromPath(file));
-    return f.open(QIODevice::ReadOnly) ? f.readAll().toStdString() : std::string();
+    constexpr qint64 most = 64 << 20; // far more than any config
+    return f.open(QIODevice::ReadOnly) && f.size() <= most ? f.read(most).toStdString()
+                                                           : std::string();
 }
 
 /// The dump a results file was computed from, if it lies beside it and is still the same.
