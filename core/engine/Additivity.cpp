@@ -47,7 +47,7 @@ Unsliced layOut(const Context& c, const Bundle& bundle, const Job& job) {
     for (std::size_t u = 0; u < bundle.units.size(); ++u) {
         if (c.needsStructural() || grouping) {
             states[u].fisher.structural = exactStructural(c, bundle, bundle.units[u], job);
-            summarizeStructural(states[u].fisher);
+            states[u].fisher.extent = fisher::extentOf(states[u].fisher.structural);
         }
         if (c.needsBehavioral() && !grouping) {
             readStoredBehavioral(c, bundle, bundle.units[u], states[u].fisher);

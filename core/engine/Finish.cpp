@@ -21,7 +21,7 @@ void setGroupMeans(const Bundle& bundle, std::vector<UnitState>& states) {
     std::map<std::pair<Block, int>, Sum> sums;
     for (std::size_t u = 0; u < bundle.units.size(); ++u) {
         Sum& sum = sums[{bundle.units[u].block, bundle.units[u].type}];
-        sum.fisher += states[u].fisher.structuralSum;
+        sum.fisher += states[u].fisher.extent.sum;
         sum.parameters += static_cast<double>(bundle.units[u].size);
     }
     for (std::size_t u = 0; u < bundle.units.size(); ++u) {

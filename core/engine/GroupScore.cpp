@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 namespace qkov::engine {
 
@@ -45,7 +46,7 @@ void GroupRun::makeWeights() {
     });
     for (const std::size_t u : m_group.units) {
         UnitFisher& fisher = m_states[u].fisher;
-        if (!std::isfinite(fisher.structuralSum)) {
+        if (!std::isfinite(fisher.extent.sum)) {
             lookAtAll();
         }
         if (!fisher.structural.empty()) {
@@ -93,26 +94,32 @@ void GroupRun::makeUnitWeights(std::size_t u) {
     state.factors.assign(modes, 1);
     state.health.assign(modes, fisher::noHealth());
     if (!state.fisher.structural.empty()) {
-        summarizeStructural(state.fisher);
+        state.fisher.extent = fisher::extentOf(state.fisher.structural);
     }
     if (m_bundle.units[u].columns.empty()) {
         return; // its sum was all that was asked for
     }
+    std::optional<CellHealth> ofStructural; // hybrid's too
     for (std::size_t m = 0; m < modes; ++m) {
         const Mode mode = m_context.modes[m];
         ElementWeights w;
         if (m_context.profile()) {
             const auto& f = state.fisher.structural;
             const double lambda =
-                reg.ridgeRelative * state.fisher.structuralSum / static_cast<double>(f.size());
-            state.health[m] = fisher::health(f, 0, lambda);
+                reg.ridgeRelative * state.fisher.extent.sum / static_cast<double>(f.size());
+            state.health[m] = fisher::health(f, state.fisher.extent, 0, lambda);
             w.values.resize(f.size());
             for (std::size_t k = 0; k < f.size(); ++k) {
                 w.values[k] = f[k] + lambda > 0 ? 1 / (f[k] + lambda) : 0;
             }
         } else {
             const bool later = mode == Mode::behavioral && state.fisher.behavioralElements.empty();
-            if (!later) {
+            if (mode != Mode::behavioral) {
+                if (!ofStructural) {
+                    ofStructural = modeHealth(mode, state.fisher, reg);
+                }
+                state.health[m] = *ofStructural;
+            } else if (!later) {
                 state.health[m] = modeHealth(mode, state.fisher, reg);
             }
             if (degenerate(mode, state.fisher, reg)) {
@@ -171,7 +178,7 @@ void GroupRun::lookWhereSettled(ActiveTile& tile) {
         const UnitState& state = m_states[view.unit];
         const bool pending = m_context.needsBehavioral() && state.fisher.behavioral < 0 &&
                              state.fisher.behavioralElements.empty() &&
-                             state.fisher.structuralSum == 0;
+                             state.fisher.extent.sum == 0;
         bool any = pending && !m_context.profile();
         for (std::size_t m = 0; m < m_context.modes.size(); ++m) {
             any = any || settled(state, m);

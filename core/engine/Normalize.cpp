@@ -2,7 +2,6 @@
 #include "engine/Normalize.h"
 
 #include "base/Error.h"
-#include "engine/cpu/Kernels.h"
 #include "fisher/Estimate.h"
 
 #include <algorithm>
@@ -114,8 +113,12 @@ double meanOf(const std::vector<double>& v) {
     return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
 }
 
+bool constant(const UnitFisher& f) {
+    return f.extent.least == f.extent.most;
+}
+
 double structuralLambda(const UnitFisher& f, const Regularization& r) {
-    return fisher::ridge(r, f.structuralSum / static_cast<double>(f.structural.size()));
+    return fisher::ridge(r, f.extent.sum / static_cast<double>(f.structural.size()));
 }
 
 } // namespace
@@ -197,30 +200,20 @@ void readStoredBehavioral(const Context& c, const Bundle& bundle, const Unit& un
     fisher.behavioralElements = std::move(elements);
 }
 
-void summarizeStructural(UnitFisher& f) {
-    const cpu::Extent e =
-        cpu::kernels().extent(f.structural.data(), static_cast<std::int64_t>(f.structural.size()));
-    f.structuralSum = e.sum;
-    f.structuralLeast = e.least;
-    f.structuralMost = e.most;
-    f.structuralLeastNonzero = e.leastNonzero;
-    f.structuralConstant = e.least == e.most;
-}
-
 double weightPower(Variant variant) {
     return variant == Variant::natural ? 1.5 : 1.0;
 }
 
 std::optional<StructuralPower> structuralPower(Mode mode, double power, const UnitFisher& f,
                                                const Regularization& r, bool skipZero) {
-    if (mode == Mode::behavioral || !f.behavioralElements.empty() || f.structuralConstant) {
+    if (mode == Mode::behavioral || !f.behavioralElements.empty() || constant(f)) {
         return std::nullopt;
     }
     StructuralPower p;
     p.lambda = structuralLambda(f, r);
     p.power = mode == Mode::hybrid ? power / 2 : power;
-    const double low = skipZero ? f.structuralLeastNonzero : f.structuralLeast;
-    p.least = powerOf(fisher::denominator(f.structuralMost, r.epsilon, p.lambda), p.power);
+    const double low = skipZero ? f.extent.leastNonzero : f.extent.least;
+    p.least = powerOf(fisher::denominator(f.extent.most, r.epsilon, p.lambda), p.power);
     p.most = powerOf(fisher::denominator(low, r.epsilon, p.lambda), p.power);
     return p.least > 0 && std::isfinite(p.most) ? std::optional(p) : std::nullopt;
 }
@@ -231,7 +224,7 @@ ElementWeights elementWeights(Mode mode, double power, const UnitFisher& f,
     const double own = mode == Mode::hybrid ? power / 2 : power;
     if (mode != Mode::behavioral) {
         const double lambda = structuralLambda(f, r);
-        if (f.structuralConstant) {
+        if (constant(f)) {
             w.factor = powerOf(fisher::denominator(f.structural.front(), r.epsilon, lambda), own);
         } else {
             w.values.resize(f.structural.size());
@@ -267,7 +260,7 @@ bool degenerate(Mode mode, const UnitFisher& f, const Regularization& r) {
     if (r.ridge > 0) {
         return false;
     }
-    const bool structural = mode != Mode::behavioral && f.structuralSum == 0;
+    const bool structural = mode != Mode::behavioral && f.extent.sum == 0;
     const double behavioral =
         f.behavioralElements.empty() ? f.behavioral : meanOf(f.behavioralElements);
     return structural || (mode != Mode::structural && behavioral == 0);
@@ -276,9 +269,8 @@ bool degenerate(Mode mode, const UnitFisher& f, const Regularization& r) {
 CellHealth modeHealth(Mode mode, const UnitFisher& f, const Regularization& r) {
     if (mode != Mode::behavioral) {
         const double lambda = structuralLambda(f, r);
-        return f.structuralConstant
-                   ? fisher::constantHealth(f.structural.front(), r.epsilon, lambda)
-                   : fisher::health(f.structural, r.epsilon, lambda);
+        return constant(f) ? fisher::constantHealth(f.structural.front(), r.epsilon, lambda)
+                           : fisher::health(f.structural, f.extent, r.epsilon, lambda);
     }
     if (!f.behavioralElements.empty()) {
         return fisher::health(f.behavioralElements, r.epsilon,

@@ -4,6 +4,7 @@
 
 #include "engine/Context.h"
 #include "engine/Scores.h"
+#include "fisher/Estimate.h"
 
 #include <optional>
 #include <span>
@@ -14,10 +15,7 @@ namespace qkov::engine {
 /// What is known of a slice's Fisher, pooled over the Fisher tasks as the request says.
 struct UnitFisher {
     std::vector<double> structural; ///< [K]; empty: not needed
-    double structuralSum = 0;
-    double structuralLeast = 0, structuralMost = 0;
-    double structuralLeastNonzero = 0; ///< infinity: all are zero
-    bool structuralConstant = false;
+    fisher::Extent extent;          ///< of these, also once they are gone
     std::vector<double> behavioralElements; ///< [K]; empty: one value for the slice
     /// That value; NaN where the dump has none, −1 while its group is not known.
     double behavioral = -1;
@@ -30,9 +28,6 @@ bool addStoredStructural(const Context& context, const Bundle& bundle, const Uni
 /// The behavioral Fisher that the dump carries. @pre context.behavioralStored(weight's name)
 void readStoredBehavioral(const Context& context, const Bundle& bundle, const Unit& unit,
                           UnitFisher& fisher);
-/// Sets the sum and the extremes; a NaN or infinity shows in the sum.
-void summarizeStructural(UnitFisher& fisher);
-
 /// 1 for most variants, 3/2 for natural: the weight is D^−power.
 double weightPower(Variant variant);
 

@@ -51,7 +51,7 @@ UnitFisher fisherOf(const Context& c, const Bundle& bundle, const Unit& unit, Mo
     if (mode != Mode::behavioral) {
         f.structural = exactStructural(c, bundle, unit, job);
         checkFinite(c, bundle, unit, c.fisherTasks().front(), f.structural);
-        summarizeStructural(f);
+        f.extent = fisher::extentOf(f.structural);
     }
     if (grouping) {
         double sum = 0;
@@ -94,7 +94,7 @@ UnitFisher profileOf(const Context& c, const Bundle& bundle, const Unit& unit, c
     for (double& v : f.structural) {
         v /= std::max(used, 1.0);
     }
-    summarizeStructural(f);
+    f.extent = fisher::extentOf(f.structural);
     return f;
 }
 
@@ -116,8 +116,8 @@ std::vector<double> weightsOf(const PairRun& run, const Bundle& bundle, const Un
     if (c.profile()) {
         const UnitFisher f = profileOf(run.pool, bundle, unit, run.job);
         const double lambda =
-            r.regularization.ridgeRelative * f.structuralSum / static_cast<double>(size);
-        block.fisher = fisher::health(f.structural, 0, lambda);
+            r.regularization.ridgeRelative * f.extent.sum / static_cast<double>(size);
+        block.fisher = fisher::health(f.structural, f.extent, 0, lambda);
         for (std::size_t k = 0; k < size; ++k) {
             weights[k] = f.structural[k] + lambda > 0 ? 1 / (f.structural[k] + lambda) : 0;
         }

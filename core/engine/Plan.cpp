@@ -311,7 +311,8 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
                                backend);
         };
         // The next tile is read while one is worked on; the next group's first while all of a
-        // resident group is.
+        // resident group is. Another one behind it, where there is room: tiles differ in size, and
+        // the disk would rest behind a small one, the processor behind a large one.
         std::int64_t all = 0;
         std::int64_t most = 0;
         for (std::size_t t = 0; t < group.tiles.size(); ++t) {
@@ -321,7 +322,16 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
             most = std::max(most, own.read + own.more + next);
         }
         if (group.resident) {
-            most = all + (g + 1 < plan.groups.size() ? loaded(plan.groups[g + 1], 0).read : 0);
+            most = all;
+            std::size_t behind = 0;
+            for (std::size_t n = g + 1; n < plan.groups.size() && behind < 2; ++n) {
+                for (std::size_t t = 0; t < plan.groups[n].tiles.size() && behind < 2; ++t) {
+                    const std::int64_t more = loaded(plan.groups[n], t).read;
+                    if (behind++ == 0 || most + more <= tileBudget) {
+                        most += more;
+                    }
+                }
+            }
         }
         plan.tileBytes = std::max(plan.tileBytes, most);
     }

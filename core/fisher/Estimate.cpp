@@ -85,16 +85,21 @@ engine::CellHealth constantHealth(double fisher, double epsilon, double lambda) 
     return {fisher, fisher, fisher, fisher < std::max(epsilon, lambda) ? 1.0 : 0.0, lambda};
 }
 
+Extent extentOf(std::span<const double> fisher) {
+    return engine::cpu::kernels().extent(fisher.data(), static_cast<std::int64_t>(fisher.size()));
+}
+
 engine::CellHealth health(std::span<const double> fisher, double epsilon, double lambda) {
-    if (fisher.empty()) {
+    return health(fisher, extentOf(fisher), epsilon, lambda);
+}
+
+engine::CellHealth health(std::span<const double> fisher, const Extent& extent, double epsilon,
+                          double lambda) {
+    if (fisher.empty() || !std::isfinite(extent.sum)) {
         return noHealth();
     }
     const auto& kernels = engine::cpu::kernels();
     const auto n = static_cast<std::int64_t>(fisher.size());
-    const engine::cpu::Extent extent = kernels.extent(fisher.data(), n);
-    if (!std::isfinite(extent.sum)) {
-        return noHealth();
-    }
     engine::CellHealth h{extent.least, extent.least, extent.most, 0, lambda};
     const double limit = std::max(epsilon, lambda);
     const auto rank = static_cast<std::size_t>((n - 1) / 2);

@@ -4,6 +4,7 @@
 
 #include "engine/ScoreRequest.h"
 #include "engine/Scores.h"
+#include "engine/cpu/Kernels.h"
 
 #include <cstdint>
 #include <span>
@@ -25,7 +26,14 @@ inline double denominator(double fisher, double epsilon, double lambda) {
     return (fisher > epsilon ? fisher : epsilon) + lambda;
 }
 
+using Extent = engine::cpu::Extent;
+/// Sum and extremes of F; a NaN or infinity shows in the sum.
+Extent extentOf(std::span<const double> fisher);
+
 /// min, median (mean of the middle two), max of F, share below max(ε, λ).
+/// @param extent of F, where it is known already
+engine::CellHealth health(std::span<const double> fisher, const Extent& extent, double epsilon,
+                          double lambda);
 engine::CellHealth health(std::span<const double> fisher, double epsilon, double lambda);
 engine::CellHealth constantHealth(double fisher, double epsilon, double lambda);
 engine::CellHealth noHealth();

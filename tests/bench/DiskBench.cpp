@@ -124,7 +124,7 @@ engine::ScoreRequest request() {
 
 /// Few samples: little arithmetic per byte, so that the disk is the limit.
 void fromDisk(const std::filesystem::path& folder, const Print& print) {
-    const DumpSize size{8, 12, 64, 12};
+    const DumpSize size{24, 12, 64, 12};
     const std::filesystem::path file = folder / "bench_engine_disk.h5";
     std::printf("\nA dump that is on the disk alone (%s), 384 slices, 12 + 12 samples\n",
                 formatBytes(double(bytes(size))).c_str());
