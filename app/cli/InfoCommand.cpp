@@ -5,6 +5,7 @@
 
 #include "base/Error.h"
 #include "base/Numbers.h"
+#include "base/RawFile.h"
 #include "collect/CheckpointNotes.h"
 #include "collect/Collect.h"
 #include "dump/DumpReader.h"
@@ -14,12 +15,10 @@
 #include "results/Summary.h"
 #include "text/Tokenizer.h"
 
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <sstream>
 
 namespace qkov::cli {
 namespace {
@@ -103,13 +102,10 @@ void infoOfModel(const Session& session, const Options& o) {
 /// The config.json beside a module, if there is one.
 std::optional<model::ModelShape> shapeBeside(const std::filesystem::path& module) {
     const auto config = std::filesystem::absolute(module).parent_path() / "config.json";
-    std::ifstream in(config, std::ios::binary);
-    if (!in) {
+    if (!isThere(config)) {
         return std::nullopt;
     }
-    std::stringstream text;
-    text << in.rdbuf();
-    return model::shapeFromConfig(text.str(), config);
+    return model::shapeFromConfig(readText(config, largestText), config);
 }
 
 void infoOfModule(const Session& session, const Options& o, const std::filesystem::path& file) {

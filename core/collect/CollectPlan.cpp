@@ -2,20 +2,15 @@
 #include "collect/CollectPlan.h"
 
 #include "base/Error.h"
-#include "base/Numbers.h"
 #include "base/Threads.h"
 #include "collect/CheckpointNotes.h"
 #include "collect/HeadTypes.h"
 #include "collect/MemoryPlan.h"
-#include "collect/SampleTokenizer.h"
+#include "collect/PlanTasks.h"
 #include "model/ModelConfig.h"
 
 #include <algorithm>
-#include <cmath>
-#include <fstream>
-#include <map>
 #include <set>
-#include <sstream>
 
 namespace qkov::collect {
 namespace {
@@ -74,6 +69,8 @@ recordedParameters(const DecoderSpec& s, const model::Checkpoint& checkpoint, bo
     return result;
 }
 
+} // namespace
+
 void checkRequest(const CollectRequest& r) {
     if (r.tasks.empty()) {
         throw UsageError("no task is given (--task NAME=FILE.jsonl)");
@@ -106,34 +103,6 @@ void checkRequest(const CollectRequest& r) {
     }
 }
 
-double recordedNumbersPerToken(const std::vector<RecordedParameter>& parameters) {
-    double n = 0;
-    for (const RecordedParameter& p : parameters) {
-        n += static_cast<double>(p.dIn + p.dOut);
-    }
-    return n;
-}
-
-/// The same in a dump, where a shared input stands once.
-double storedNumbersPerToken(const std::vector<RecordedParameter>& parameters) {
-    double n = 0;
-    for (const RecordedParameter& p : parameters) {
-        n += static_cast<double>(p.dOut + (p.sharesInput ? 0 : p.dIn));
-    }
-    return n;
-}
-
-double recordedWeights(const std::vector<RecordedParameter>& parameters, bool biases) {
-    double n = 0;
-    for (const RecordedParameter& p : parameters) {
-        n += static_cast<double>(p.dIn) * static_cast<double>(p.dOut);
-        n += biases && !p.bias.empty() ? static_cast<double>(p.dOut) : 0;
-    }
-    return n;
-}
-
-} // namespace
-
 std::size_t CollectPlan::sameInput(std::size_t first) const {
     std::size_t count = 1;
     while (first + count < parameters.size() && parameters[first + count].sharesInput) {
@@ -146,169 +115,6 @@ int CollectPlan::operationThreads(const CollectRequest& request) const {
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
     return workers > 1 ? 1 : threads;
 }
-
-namespace {
-
-/// A batch as stored, before it is written.
-double payloadBytes(const CollectPlan& plan, const CollectRequest& request, double batch,
-                    double tokens) {
-    const double stored = dtypeSize(request.storage);
-    return batch * stored *
-           (request.factored ? tokens * recordedNumbersPerToken(plan.parameters)
-                             : recordedWeights(plan.parameters, true));
-}
-
-/// While the dump is written: some samples of one parameter, and its Fisher.
-double writingBytes(const CollectPlan& plan, const CollectRequest& request) {
-    double largest = 0, all = 0, summed = 0;
-    double longest = 0; // of all samples of a task
-    for (const PlannedTask& task : plan.tasks) {
-        longest = std::max(longest, double(task.samples.size()) *
-                                        (request.factored ? double(task.longest) : 1.0));
-    }
-    for (std::size_t first = 0; first < plan.parameters.size();) {
-        const std::size_t count = request.factored ? plan.sameInput(first) : 1;
-        double weights = 0, numbers = 0;
-        for (std::size_t i = first; i < first + count; ++i) {
-            const RecordedParameter& p = plan.parameters[i];
-            const double weight = double(p.dIn) * double(p.dOut);
-            weights += weight;
-            largest = std::max(largest, weight);
-            numbers += request.factored ? double(p.dIn + p.dOut) : weight;
-        }
-        // Unfinished work is mapped, and given back when what shares an input is written.
-        all = std::max(all, longest * numbers);
-        summed = std::max(summed, weights);
-        first += count;
-    }
-    const bool fisher = request.structuralFisher || request.behavioralFisher;
-    const double numbers =
-        std::min(all, std::max(double(numbersWrittenAtOnce), request.factored ? 0 : largest));
-    return dtypeSize(request.storage) * all + 2 * sizeof(float) * numbers +
-           (fisher ? sizeof(double) * (summed + 2 * largest) : 0);
-}
-
-/// What memory holds, beside the program.
-struct Footprint {
-    double loading = 0; ///< while the weights are read
-    double types = 0;   ///< while head types are told
-    /// Of a running batch of B samples padded to T tokens, and of its numbers as stored.
-    std::function<double(double batch, double tokens)> running, stored;
-    /// What is ready to be written waits beside what is being written.
-    double alone(double batch, double tokens) const {
-        return running(batch, tokens) + 2 * stored(batch, tokens);
-    }
-};
-
-/// How batches are cut.
-struct Cutting {
-    int workers = 1;      ///< batches that may run at the same time, if memory allows
-    double gpuBytes = -1; ///< of a GPU's memory, beside the weights; < 0: it runs on the CPU
-    std::function<bool(std::int64_t batch, std::int64_t tokens)> fits;
-};
-
-/// Reads the task files and cuts them into batches. @param cuttingFor called once all are read
-void planTasks(CollectPlan& plan, const CollectRequest& request, SampleRules rules,
-               const Footprint& footprint, const std::function<Cutting()>& cuttingFor) {
-    if (request.maxTokens > 0 && (rules.maxTokens == 0 || request.maxTokens < rules.maxTokens)) {
-        rules.maxTokens = request.maxTokens;
-    }
-    rules.maxSamples = request.maxSamples;
-    rules.tokenize = sampleTokenizer(plan.directory);
-    const double stored = dtypeSize(request.storage);
-    const double perToken = storedNumbersPerToken(plan.parameters);
-    const double perTokenBefore = recordedNumbersPerToken(plan.parameters);
-    const double weights = recordedWeights(plan.parameters, true);
-    for (const TaskFile& file : request.tasks) {
-        PlannedTask task;
-        task.name = file.name;
-        task.samples = readSamples(file.file, rules);
-        double tokens = 0, scoreTokens = 0;
-        for (const Sample& s : task.samples) {
-            const auto length = static_cast<std::int64_t>(s.ids.size());
-            task.longest = std::max(task.longest, length);
-            task.truncated += s.truncated;
-            task.predicted += s.predicted;
-            tokens += double(length);
-            scoreTokens += double(length) * double(length);
-        }
-        if (task.truncated > 0) {
-            plan.warnings.push_back("task " + task.name + ": " + std::to_string(task.truncated) +
-                                    " of " + std::to_string(task.samples.size()) +
-                                    " samples were cut to " + std::to_string(rules.maxTokens) +
-                                    " tokens");
-        }
-        const auto n = double(task.samples.size());
-        plan.diskBytes += request.factored ? n * double(task.longest) * perToken * stored
-                                           : n * recordedWeights(plan.parameters, false) * stored;
-        plan.unfinishedBytes += request.factored
-                                    ? tokens * perTokenBefore * stored
-                                    : n * recordedWeights(plan.parameters, false) * stored;
-        const double biases =
-            n * 4 * (weights - recordedWeights(plan.parameters, false)); // as float32
-        plan.diskBytes += biases;
-        plan.unfinishedBytes += biases;
-        if (request.structuralFisher && !request.fisherPerHead) {
-            plan.diskBytes += 4 * weights;
-        }
-        if (plan.checkpoint) {
-            const double attention = 4 * double(plan.spec.layers) *
-                                     double(plan.spec.heads * plan.spec.headDim) * scoreTokens;
-            // Forward, and the same again backward: only hidden states have gradients.
-            plan.flops += 2 * (2 * plan.spec.macsPerToken() * tokens + attention);
-            plan.flops += 2 * recordedWeights(plan.parameters, false) * tokens; // Σ_t g ⊗ x
-        } else {
-            // Two operations per weight and token forward, four backward.
-            plan.flops += 6 * tokens * plan.weightBytes / (request.computeDouble ? 8 : 4);
-        }
-        plan.tasks.push_back(std::move(task));
-    }
-    const Cutting cutting = cuttingFor();
-    double largest = 0, largestStored = 0;
-    std::size_t batches = 0;
-    for (PlannedTask& task : plan.tasks) {
-        task.batches = planBatches(task.samples, cutting.fits);
-        batches += task.batches.size();
-        for (const auto& batch : task.batches) {
-            const auto length = double(task.samples[batch.front()].ids.size());
-            const auto size = double(batch.size());
-            largest = std::max(largest, footprint.running(size, length));
-            largestStored = std::max(largestStored, footprint.stored(size, length));
-        }
-    }
-    if (cutting.gpuBytes >= 0) {
-        plan.peakBytes = plan.weightBytes + plan.storeBytes + largest;
-        if (largest > cutting.gpuBytes) {
-            throw InputError("needs about " + formatBytes(plan.peakBytes) +
-                                 " of the GPU's memory for its longest sample, there is room for " +
-                                 formatBytes(cutting.gpuBytes + plan.weightBytes),
-                             request.model, {},
-                             request.deviceBudget > 0
-                                 ? "raise --memory-budget or lower --max-tokens"
-                                 : "lower --max-tokens, or use --device cpu");
-        }
-        return;
-    }
-    const auto budget = static_cast<double>(request.memoryBudget);
-    const int workers = cutting.workers;
-    const double fixed = programBytes + plan.weightBytes;
-    const double room = (budget - fixed - 2 * largestStored) / largest;
-    const double most = std::min({double(workers), double(batches), std::floor(room)});
-    // Where less than half the threads would have a batch, all of them share one at a time.
-    plan.workers = most >= 0.5 * double(workers) ? std::max(1, static_cast<int>(most)) : 1;
-    plan.peakBytes = std::max({fixed + plan.workers * largest + 2 * largestStored,
-                               programBytes + footprint.loading, programBytes + footprint.types,
-                               programBytes + writingBytes(plan, request)});
-    if (plan.peakBytes > budget) {
-        throw InputError("needs about " + formatBytes(plan.peakBytes) +
-                             " of memory for its longest sample, " + formatBytes(programBytes) +
-                             " of it for the program and Torch; the budget is " +
-                             formatBytes(budget),
-                         request.model, {}, "raise --memory-budget or lower --max-tokens");
-    }
-}
-
-} // namespace
 
 namespace {
 
@@ -421,95 +227,6 @@ CollectPlan planCollect(const CollectRequest& request, const PlanDevice& device)
                                                    all <= double(cpuBatchTokens)));
                        }};
     });
-    return plan;
-}
-
-bool isScript(const CollectRequest& request) {
-    return request.model.extension() == ".pt" && std::filesystem::is_regular_file(request.model);
-}
-
-CollectPlan planScript(const CollectRequest& request,
-                       const std::vector<ScriptParameter>& parameters) {
-    checkRequest(request);
-    if (request.layout.empty()) {
-        throw UsageError("a TorchScript module needs a layout file (--layout)");
-    }
-    if (request.factored) {
-        throw UsageError("gradients of a TorchScript module are stored dense (--storage dense)");
-    }
-    if (request.headTypes || request.behavioralFisher) {
-        throw UsageError("a TorchScript module shows no attention weights, so its heads have no "
-                         "types");
-    }
-    CollectPlan plan;
-    plan.directory = std::filesystem::absolute(request.model).parent_path();
-    const auto configFile = plan.directory / "config.json";
-    std::ifstream in(configFile, std::ios::binary);
-    if (!in) {
-        throw InputError("is missing", configFile, {},
-                         "write num_hidden_layers, num_attention_heads, hidden_size and vocab_size "
-                         "into it");
-    }
-    std::stringstream text;
-    text << in.rdbuf();
-    plan.shape = model::shapeFromConfig(text.str(), configFile);
-    plan.shape.layoutJson = model::readLayoutFile(request.layout);
-    std::vector<std::string> names;
-    std::map<std::string, std::vector<std::int64_t>> shapes;
-    double numbers = 0;
-    for (const ScriptParameter& p : parameters) {
-        names.push_back(p.name);
-        shapes[p.name] = p.shape;
-        double n = 1;
-        for (const std::int64_t d : p.shape) {
-            n *= double(d);
-        }
-        numbers += n;
-    }
-    plan.layout.emplace(plan.shape, names);
-    for (const model::ParameterInfo& info : plan.layout->parameters()) {
-        const auto& shape = shapes.at(info.name);
-        plan.layout->checkShape(info.name, shape, request.model.string());
-        RecordedParameter p;
-        p.name = info.name;
-        p.layer = info.layer.value;
-        p.inOut = info.inOut;
-        p.dIn = info.inOut ? shape[0] : shape[1];
-        p.dOut = info.inOut ? shape[1] : shape[0];
-        if (request.biasGradients && !info.bias.empty() && info.blocks.front() != Block::O) {
-            plan.layout->checkShape(info.bias, shapes.at(info.bias), request.model.string());
-            p.bias = info.bias;
-        }
-        plan.parameters.push_back(std::move(p));
-    }
-    if (plan.parameters.empty()) {
-        std::string some;
-        for (std::size_t i = 0; i < std::min<std::size_t>(5, names.size()); ++i) {
-            some += (i ? ", " : "") + names[i];
-        }
-        throw InputError("matches none of the module's parameters (" + some + ", …)",
-                         request.layout);
-    }
-    SampleRules rules;
-    const std::int64_t vocabulary = model::configInteger(plan.shape, "vocab_size");
-    rules.vocabulary = vocabulary > 0 ? vocabulary : INT32_MAX;
-    for (const char* key : {"max_position_embeddings", "n_positions"}) {
-        rules.maxTokens = std::max(rules.maxTokens, model::configInteger(plan.shape, key));
-    }
-    // The weights and the gradients of what is recorded; what the module keeps besides is unknown.
-    const double number = request.computeDouble ? 8 : 4;
-    plan.weightBytes = numbers * number;
-    const double gradients = 2 * number * recordedWeights(plan.parameters, true);
-    Footprint footprint;
-    footprint.loading = 2 * plan.weightBytes;
-    footprint.running = [gradients](double, double) { return gradients; };
-    footprint.stored = [&](double batch, double tokens) {
-        return payloadBytes(plan, request, batch, tokens);
-    };
-    planTasks(plan, request, rules, footprint, [] {
-        return Cutting{1, -1, [](std::int64_t batch, std::int64_t) { return batch <= 1; }};
-    });
-    plan.warnings.push_back("a module's own working memory is not in the estimate");
     return plan;
 }
 

@@ -2,15 +2,14 @@
 #include "collect/HeadTypes.h"
 
 #include "base/Error.h"
+#include "base/RawFile.h"
 #include "collect/Samples.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
-#include <sstream>
 
 namespace qkov::collect {
 
@@ -111,10 +110,10 @@ std::vector<std::int32_t> specialTokens(const std::string& configJson,
             add(config[key]);
         }
     }
-    std::ifstream in(modelDirectory / "tokenizer_config.json");
-    std::stringstream text;
-    text << in.rdbuf();
-    const json tokenizer = json::parse(text.str(), nullptr, false);
+    const auto tokenizerConfig = modelDirectory / "tokenizer_config.json";
+    const json tokenizer = isThere(tokenizerConfig)
+                               ? json::parse(readText(tokenizerConfig, largestText), nullptr, false)
+                               : json();
     if (tokenizer.is_object() && tokenizer.contains("added_tokens_decoder") &&
         tokenizer["added_tokens_decoder"].is_object()) {
         for (const auto& [key, value] : tokenizer["added_tokens_decoder"].items()) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/DType.h"
+#include "base/RawFile.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -40,29 +41,7 @@ std::unique_ptr<GradientStore> openLogixLog(const std::filesystem::path& folder)
 
 /// Regular files in the folder that a store may consist of.
 std::vector<std::filesystem::path> filesOf(const std::filesystem::path& folder);
-/// Whether there is something of that name; false where it can't be looked at.
-bool isThere(const std::filesystem::path& file);
 
-/// A regular file, or a link to one, whose byte ranges are read where they lie.
-class RawFile {
-  public:
-    explicit RawFile(const std::filesystem::path& file);
-    ~RawFile();
-    RawFile(RawFile&& other) noexcept;
-    RawFile& operator=(RawFile&&) = delete;
-    std::uint64_t bytes() const { return m_bytes; }
-    const std::filesystem::path& file() const { return m_file; }
-    /// @throws InputError if the range is not whole
-    void read(std::uint64_t offset, std::size_t count, void* target) const;
-
-  private:
-    std::filesystem::path m_file;
-    int m_fd = -1;
-    std::uint64_t m_bytes = 0;
-};
-
-/// The whole text of a file of at most `limit` bytes. @throws InputError
-std::string readText(const std::filesystem::path& file, std::uint64_t limit);
 /// JSON of a stranger, keys in their order. Nesting is limited, and a key that stands twice in an
 /// object is refused: two programs would read two different things.
 /// @param entry if set, the text must be a list, of which each entry is given here and forgotten

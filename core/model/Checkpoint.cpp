@@ -2,42 +2,22 @@
 #include "model/Checkpoint.h"
 
 #include "base/Error.h"
+#include "base/RawFile.h"
 #include "model/ModelConfig.h"
 #include "model/SafeTensors.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <unordered_map>
 
 namespace qkov::model {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::uintmax_t largestText = std::uintmax_t(256) << 20;
 constexpr const char* indexName = "model.safetensors.index.json";
 /// What checkpoints put before, or leave off, the names of the language model's own tensors.
 constexpr const char* optionalPrefixes[] = {"transformer.", "model.", "bert.", "gpt_neox.",
                                             "language_model."};
-
-std::string readText(const fs::path& file) {
-    std::error_code error;
-    if (!fs::is_regular_file(file, error)) {
-        throw InputError("is missing", file);
-    }
-    const auto size = fs::file_size(file, error);
-    std::ifstream in(file, std::ios::binary);
-    if (error || !in) {
-        throw InputError("can't be opened", file, {}, "check the permissions");
-    }
-    if (size > largestText) {
-        throw InputError("is too large (" + std::to_string(size) + " bytes)", file);
-    }
-    std::ostringstream text;
-    text << in.rdbuf();
-    return std::move(text).str();
-}
 
 std::string stripped(std::string name) {
     for (bool again = true; again;) {
@@ -54,7 +34,7 @@ std::string stripped(std::string name) {
 
 /// File name of each tensor's shard.
 std::map<std::string, std::string> readIndex(const fs::path& file) {
-    const auto document = nlohmann::json::parse(readText(file), nullptr, false);
+    const auto document = nlohmann::json::parse(readText(file, largestText), nullptr, false);
     if (document.is_discarded() || !document.is_object() || !document.contains("weight_map") ||
         !document["weight_map"].is_object()) {
         throw InputError("has no weight_map", file);
@@ -195,7 +175,7 @@ std::vector<std::string> Checkpoint::Data::read(const fs::path& path) {
         }
     }
     const fs::path config = directory / "config.json";
-    shape = shapeFromConfig(readText(config), config);
+    shape = shapeFromConfig(readText(config, largestText), config);
     const fs::path named = fs::absolute(directory).lexically_normal();
     shape.name = (named.has_filename() ? named : named.parent_path()).filename().string();
 
@@ -283,7 +263,7 @@ Checkpoint Checkpoint::describe(const fs::path& file,
     auto data = std::make_shared<Data>();
     data->directory = fs::absolute(file).parent_path();
     const fs::path config = data->directory / "config.json";
-    data->shape = shapeFromConfig(readText(config), config);
+    data->shape = shapeFromConfig(readText(config, largestText), config);
     data->shape.layoutJson = layoutJson;
     std::error_code ignored;
     data->bytes = fs::file_size(file, ignored);

@@ -2,13 +2,12 @@
 #include "model/ModelConfig.h"
 
 #include "base/Error.h"
+#include "base/RawFile.h"
 #include "model/LayoutRules.h"
 
-#include <fstream>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
 
 namespace qkov::model {
 namespace {
@@ -17,7 +16,6 @@ using Json = nlohmann::json;
 
 constexpr std::int64_t mostHeads = std::int64_t(1) << 20;
 constexpr std::int64_t widest = std::int64_t(1) << 24;
-constexpr std::uintmax_t largestJson = 64u << 20;
 
 /// The part that describes the language model.
 const Json& textConfig(const Json& document) {
@@ -243,23 +241,13 @@ std::int64_t configInteger(const ModelShape& shape, const std::string& key) {
 }
 
 std::string readLayoutFile(const std::filesystem::path& file) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(file, error);
-    std::ifstream in(file, std::ios::binary);
-    if (error || !in) {
-        throw InputError("can't be opened", file, {}, "check the name and the permissions");
-    }
-    if (size > largestJson) {
-        throw InputError("is too large for a layout file", file);
-    }
-    std::ostringstream text;
-    text << in.rdbuf();
+    std::string text = readText(file, largestText);
     try {
-        parseLayout(text.str());
+        parseLayout(text);
     } catch (const InputError& e) {
         throw InputError(e.problem(), file, e.innerPath(), e.advice());
     }
-    return text.str();
+    return text;
 }
 
 } // namespace qkov::model

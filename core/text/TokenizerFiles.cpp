@@ -1,31 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "text/TokenizerImplementation.h"
 
+#include "base/RawFile.h"
 #include "text/Utf8.h"
 
-#include <fstream>
 #include <set>
 #include <sstream>
 
 namespace qkov::text {
 
 namespace {
-
-constexpr std::uintmax_t largestFile = std::uintmax_t(512) << 20;
-
-std::string readFile(const std::filesystem::path& file) {
-    std::error_code error;
-    const std::uintmax_t size = std::filesystem::file_size(file, error);
-    if (error)
-        throw InputError("can't be read: " + error.message(), file);
-    if (size > largestFile)
-        throw InputError("is too large for a tokenizer's file", file);
-    std::ifstream in(file, std::ios::binary);
-    std::string text(size, '\0');
-    if (!in.read(text.data(), static_cast<std::streamsize>(size)))
-        throw InputError("can't be read", file);
-    return text;
-}
 
 const nlohmann::json* objectMember(const nlohmann::json& object, const char* key) {
     return object.is_object() && object.contains(key) ? &object[key] : nullptr;
@@ -71,7 +55,7 @@ std::optional<std::string> tokenContent(const nlohmann::json& config, const char
 
 nlohmann::json readJsonFile(const std::filesystem::path& file) {
     try {
-        return nlohmann::json::parse(readFile(file));
+        return nlohmann::json::parse(readText(file, largestText));
     } catch (const nlohmann::json::exception&) {
         throw InputError("is not valid JSON", file);
     }
@@ -85,7 +69,7 @@ nlohmann::json specFromVocabAndMerges(const std::filesystem::path& directory,
     if (!vocabulary.is_object())
         throw InputError("is not an object of tokens and ids", vocabFile);
     nlohmann::json merges = nlohmann::json::array();
-    const std::string mergesText = readFile(mergesFile);
+    const std::string mergesText = readText(mergesFile, largestText);
     if (invalidUtf8(mergesText) != std::string::npos)
         throw InputError("is not valid UTF-8", mergesFile);
     std::istringstream lines(mergesText);

@@ -4,6 +4,7 @@
 #include "document/Document.h"
 
 #include "base/Error.h"
+#include "base/RawFile.h"
 #include "collect/Collect.h"
 #include "document/LayoutStore.h"
 #include "document/Selection.h"
@@ -11,7 +12,6 @@
 #include "results/ResultsFile.h"
 
 #include <QDir>
-#include <QFile>
 #include <QFileInfo>
 
 #include <algorithm>
@@ -26,13 +26,6 @@ std::filesystem::path toPath(const QString& path) {
 
 QString fromPath(const std::filesystem::path& path) {
     return QString::fromStdU16String(path.u16string());
-}
-
-std::string textOf(const std::filesystem::path& file) {
-    QFile f(fromPath(file));
-    constexpr qint64 most = 64 << 20; // far more than any config
-    return f.open(QIODevice::ReadOnly) && f.size() <= most ? f.read(most).toStdString()
-                                                           : std::string();
 }
 
 /// The dump a results file was computed from, if it lies beside it and is still the same.
@@ -149,7 +142,7 @@ std::optional<LayoutNeed> Document::layoutNeedOf(const Loaded& loaded) {
             const auto script = collect::scriptOf(toPath(loaded.path));
             const auto config = script.parent_path() / "config.json";
             need.whole = false;
-            need.list.model = model::shapeFromConfig(textOf(config), config);
+            need.list.model = model::shapeFromConfig(readText(config, largestText), config);
             for (const auto& [name, shape] : loaded.module) {
                 need.list.parameters.push_back({name, shape});
             }

@@ -279,7 +279,7 @@ void TestImportHostile::hostileFiles() {
     refused(r, "can't be read");
     fresh();
     link("/nowhere", "info.json");
-    refused(r, "can't be read");
+    refused(r, "is missing");
     fresh();
     link("/dev/zero", "gradients.bin");
     refused(r, "is not a regular file");
