@@ -11,98 +11,28 @@
 // they add to their accumulator; so it is emptied into a rounded float32 sum every `promotion`
 // stages.
 #include "collect/cuda/Kernels.h"
+#include "collect/cuda/SplitCopies.cuh"
 #include "collect/cuda/Wgmma192.cuh"
 #include "engine/cuda/CudaError.h"
 #include "engine/cuda/Hopper.cuh"
+#include "engine/cuda/TensorMap.h"
 
 #include <algorithm>
-#include <cudaTypedefs.h>
 #include <cuda_fp16.h>
-#include <string>
 
 namespace qkov::collect::cuda {
 namespace {
 
-using engine::cuda::barrierArrive;
-using engine::cuda::barrierExpect;
 using engine::cuda::barrierInit;
-using engine::cuda::barrierWait;
 using engine::cuda::check;
 using engine::cuda::fenceAsync;
 using engine::cuda::loadShared2;
 using engine::cuda::prefetchMap;
 using engine::cuda::sharedAddress;
+using engine::cuda::tensorMap;
 using engine::cuda::wgmmaCommit;
 using engine::cuda::wgmmaFence;
 using engine::cuda::wgmmaWaitAll;
-
-constexpr int threads = 384;
-constexpr int tileRows = 128;
-constexpr int tileColumns = 192;
-constexpr int tileDepth = 64;
-constexpr int promotion = 2;
-constexpr int consumerWarps = 8;
-constexpr int stages = 3;
-constexpr int groupRows = 16; ///< tiles of rows that run side by side, for the sake of the cache
-constexpr std::uint32_t bytesX = tileRows * tileDepth * 4;
-constexpr std::uint32_t bytesW = tileColumns * tileDepth * 2;
-constexpr std::uint32_t bytesHalfX = bytesX / 2;           ///< 32 numbers of depth
-constexpr std::uint32_t bytesAcrossW = 64 * tileDepth * 2; ///< 64 columns
-constexpr std::uint32_t stageBytes = bytesX + bytesW;
-constexpr std::uint32_t bytesOut = 64 * tileColumns * 4; ///< of one group
-constexpr std::uint32_t bytesOutColumns = 64 * 32 * 4;   ///< 32 columns of them
-constexpr int sharedBytes = static_cast<int>(stages * stageBytes + bytesOut) + 1024;
-
-struct Arguments {
-    const float* scale;
-    const float* back;
-    const float* bias;
-    int rows, columns;
-    int rowTiles, columnTiles;
-    int steps; ///< along the depth, of one weight matrix
-    int parts;
-    bool low; ///< a second weight matrix, which comes first
-    float factor;
-};
-
-struct Tile {
-    int row, column, part;
-    int first, last; ///< steps
-};
-
-__device__ __forceinline__ Tile tileAt(const Arguments& p, int index) {
-    Tile t;
-    const int tiles = p.rowTiles * p.columnTiles;
-    t.part = index / tiles;
-    index -= t.part * tiles;
-    const int perGroup = groupRows * p.columnTiles;
-    const int group = index / perGroup;
-    const int inGroup = index - group * perGroup;
-    const int rows = min(groupRows, p.rowTiles - group * groupRows);
-    t.column = inGroup / rows;
-    t.row = group * groupRows + inGroup - t.column * rows;
-    t.first = static_cast<int>(static_cast<long long>(p.steps) * t.part / p.parts);
-    t.last = static_cast<int>(static_cast<long long>(p.steps) * (t.part + 1) / p.parts);
-    return t;
-}
-
-__device__ __forceinline__ void copyBox(std::uint32_t target, const CUtensorMap* map, int x, int y,
-                                        std::uint32_t barrier) {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
-                 "[%0], [%1, {%3, %4}], [%2];" ::"r"(target),
-                 "l"(map), "r"(barrier), "r"(x), "r"(y)
-                 : "memory");
-}
-
-/// 32 columns of a group's results; what lies outside is left out.
-__device__ __forceinline__ void storeBox(const CUtensorMap* map, std::uint32_t source, int x, int y,
-                                         int z) {
-    asm volatile(
-        "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(
-            map),
-        "r"(source), "r"(x), "r"(y), "r"(z)
-        : "memory");
-}
 
 __device__ __forceinline__ void storeShared2(std::uint32_t address, float x, float y) {
     asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(x), "f"(y) : "memory");
@@ -118,73 +48,6 @@ __device__ __forceinline__ std::uint64_t tileDescriptor(std::uint32_t address) {
 /// Between products: 16 numbers of depth, in units of 16 bytes.
 template <int across>
 constexpr std::uint64_t descriptorStep = across ? 16 * 128 / 16 : 16 * 2 / 16;
-
-struct Ring {
-    std::uint32_t stagesBase, fullBase, emptyBase;
-    // A group's results lie at outBase: complete, and free again for the one or the other group.
-    std::uint32_t outBase, outFull, outFree;
-};
-
-template <int across>
-__device__ void produce(const Arguments& p, const CUtensorMap* mapX, const CUtensorMap* mapHigh,
-                        const CUtensorMap* mapLow, const Ring& ring) {
-    int stage = 0;
-    std::uint32_t phase = 1; // the ring starts empty
-    const int total = p.rowTiles * p.columnTiles * p.parts;
-    for (int index = blockIdx.x; index < total; index += gridDim.x) {
-        const Tile tile = tileAt(p, index);
-        for (int pass = p.low ? 0 : 1; pass < 2; ++pass) {
-            const CUtensorMap* mapW = pass == 0 ? mapLow : mapHigh;
-            for (int step = tile.first; step < tile.last; ++step) {
-                const std::uint32_t base = ring.stagesBase + stage * stageBytes;
-                const std::uint32_t full = ring.fullBase + stage * 8;
-                barrierWait(ring.emptyBase + stage * 8, phase);
-                barrierExpect(full, stageBytes);
-                const int depth = step * tileDepth;
-                copyBox(base, mapX, depth, tile.row * tileRows, full);
-                copyBox(base + bytesHalfX, mapX, depth + 32, tile.row * tileRows, full);
-                const int column = tile.column * tileColumns;
-                if constexpr (across) {
-#pragma unroll
-                    for (int c = 0; c < tileColumns / 64; ++c) {
-                        copyBox(base + bytesX + c * bytesAcrossW, mapW, column + 64 * c, depth,
-                                full);
-                    }
-                } else {
-                    copyBox(base + bytesX, mapW, depth, column, full);
-                }
-                if (++stage == stages) {
-                    stage = 0;
-                    phase ^= 1;
-                }
-            }
-        }
-    }
-}
-
-__device__ void takeAway(const Arguments& p, const CUtensorMap* mapOut, const Ring& ring) {
-    std::uint32_t phase = 0;
-    const int total = p.rowTiles * p.columnTiles * p.parts;
-    for (int index = blockIdx.x; index < total; index += gridDim.x) {
-        const Tile tile = tileAt(p, index);
-        for (int group = 0; group < 2; ++group) {
-            barrierWait(ring.outFull, phase);
-            phase ^= 1;
-            for (int c = 0; c < tileColumns / 32; ++c) {
-                const int column = tile.column * tileColumns + 32 * c;
-                if (column < p.columns) {
-                    storeBox(mapOut, ring.outBase + c * bytesOutColumns, column,
-                             tile.row * tileRows + 64 * group, tile.part);
-                }
-            }
-            asm volatile("cp.async.bulk.commit_group;\n"
-                         "cp.async.bulk.wait_group.read 0;" ::
-                             : "memory");
-            barrierArrive(ring.outFree + (1 - group) * 8);
-        }
-    }
-    asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
-}
 
 /// 16 numbers of depth of a thread's two rows, as the products want them.
 struct Operand {
@@ -394,61 +257,21 @@ __global__ void addParts(const float* parts, int count, std::int64_t partStride,
     }
 }
 
-PFN_cuTensorMapEncodeTiled_v12000 tensorMapEncoder() {
-    static const auto encoder = [] {
-        void* function = nullptr;
-        cudaDriverEntryPointQueryResult found{};
-        check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                               cudaEnableDefault, &found),
-              "look-up of the tensor map encoder");
-        if (found != cudaDriverEntryPointSuccess || function == nullptr) {
-            throw Error("the CUDA driver is too old: it has no tensor maps");
-        }
-        return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
-    }();
-    return encoder;
-}
-
-[[noreturn]] void refused(const char* what) {
-    throw Error(std::string("CUDA: tensor map of ") + what + " refused");
-}
-
 /// Over [outer, inner] numbers, rows `stride` bytes apart, read in boxes.
-CUtensorMap tensorMap(CUtensorMapDataType type, const void* data, std::int64_t inner,
-                      std::int64_t outer, std::int64_t stride, std::uint32_t boxInner,
-                      std::uint32_t boxOuter) {
-    CUtensorMap map;
-    const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(inner), static_cast<cuuint64_t>(outer)};
-    const cuuint64_t strides[1] = {static_cast<cuuint64_t>(stride)};
-    const cuuint32_t box[2] = {boxInner, boxOuter};
-    const cuuint32_t steps[2] = {1, 1};
-    const CUresult result =
-        tensorMapEncoder()(&map, type, 2, const_cast<void*>(data), sizes, strides, box, steps,
-                           CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                           CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (result != CUDA_SUCCESS) {
-        refused("a matrix");
-    }
-    return map;
+CUtensorMap matrixMap(CUtensorMapDataType type, const void* data, std::int64_t inner,
+                      std::int64_t outer, std::int64_t stride, int boxInner, int boxOuter) {
+    return tensorMap<2>({"a matrix", type, data, {inner, outer}, {stride}, {boxInner, boxOuter}});
 }
 
 /// Over the results, [parts, rows, columns], written 64 rows and 32 columns at a time.
 CUtensorMap outMap(const SplitProduct& p, float* out, int parts) {
-    CUtensorMap map;
-    const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(p.columns),
-                                 static_cast<cuuint64_t>(p.rows), static_cast<cuuint64_t>(parts)};
-    const cuuint64_t strides[2] = {static_cast<cuuint64_t>(p.outStride) * 4,
-                                   static_cast<cuuint64_t>(p.rows * p.outStride) * 4};
-    const cuuint32_t box[3] = {32, 64, 1};
-    const cuuint32_t steps[3] = {1, 1, 1};
-    const CUresult result =
-        tensorMapEncoder()(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 3, out, sizes, strides, box,
-                           steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                           CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (result != CUDA_SUCCESS) {
-        refused("results");
-    }
-    return map;
+    return tensorMap<3>({"results",
+                         CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
+                         out,
+                         {p.columns, p.rows, parts},
+                         {p.outStride * 4, p.rows * p.outStride * 4},
+                         {32, 64, 1},
+                         CU_TENSOR_MAP_L2_PROMOTION_NONE});
 }
 
 int ceilDiv(std::int64_t a, std::int64_t b) {
@@ -528,12 +351,12 @@ void splitProduct(const SplitProduct& p, const Queue& queue) {
     check(cudaSetDevice(queue.device), "choice of the device");
     const auto stream = static_cast<cudaStream_t>(queue.stream);
     const bool across = p.wColumnStride == 1;
-    const CUtensorMap x = tensorMap(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, p.x, p.depth, p.rows,
+    const CUtensorMap x = matrixMap(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, p.x, p.depth, p.rows,
                                     p.xStride * 4, 32, tileRows);
     const auto weights = [&](const void* data) {
-        return across ? tensorMap(CU_TENSOR_MAP_DATA_TYPE_FLOAT16, data, p.columns, p.depth,
+        return across ? matrixMap(CU_TENSOR_MAP_DATA_TYPE_FLOAT16, data, p.columns, p.depth,
                                   p.wDepthStride * 2, 64, tileDepth)
-                      : tensorMap(CU_TENSOR_MAP_DATA_TYPE_FLOAT16, data, p.depth, p.columns,
+                      : matrixMap(CU_TENSOR_MAP_DATA_TYPE_FLOAT16, data, p.depth, p.columns,
                                   p.wColumnStride * 2, tileDepth, tileColumns);
     };
     const CUtensorMap high = weights(p.high);

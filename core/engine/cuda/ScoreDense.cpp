@@ -2,10 +2,10 @@
 #include "engine/cuda/ScoreDense.h"
 
 #include "engine/cuda/ScoreGeneral.h"
+#include "engine/cuda/TensorMap.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cudaTypedefs.h>
 #include <map>
 #include <tuple>
 
@@ -16,45 +16,18 @@ std::int64_t ceilDiv(std::int64_t a, std::int64_t b) {
     return (a + b - 1) / b;
 }
 
-PFN_cuTensorMapEncodeTiled_v12000 tensorMapEncoder() {
-    static const auto encoder = [] {
-        void* function = nullptr;
-        cudaDriverEntryPointQueryResult found{};
-        check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000,
-                                               cudaEnableDefault, &found),
-              "look-up of the tensor map encoder");
-        if (found != cudaDriverEntryPointSuccess || !function) {
-            throw Error("the CUDA driver is too old: it has no tensor maps");
-        }
-        return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
-    }();
-    return encoder;
-}
-
 /// A map over [samples, rows, columns] 16-bit numbers, read in boxes of tileWidth columns of one
 /// row of `boxSamples` samples.
-CUtensorMap tensorMap(const void* data, bool bfloat, const DenseMatrix& m, std::int64_t rows,
-                      std::int64_t columns, int boxSamples) {
-    CUtensorMap map;
-    const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows),
-                                 static_cast<cuuint64_t>(m.samples)};
+CUtensorMap denseMap(const void* data, bool bfloat, const DenseMatrix& m, std::int64_t rows,
+                     std::int64_t columns, int boxSamples) {
     // The stride of a single row is never used, but must be valid.
-    const cuuint64_t strides[2] = {
-        static_cast<cuuint64_t>(rows == 1 ? m.sampleStride : m.rowStride) * 2,
-        static_cast<cuuint64_t>(m.sampleStride) * 2};
-    const cuuint32_t box[3] = {tileWidth, 1, static_cast<cuuint32_t>(boxSamples)};
-    const cuuint32_t steps[3] = {1, 1, 1};
-    const CUresult result = tensorMapEncoder()(
-        &map, bfloat ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 3,
-        const_cast<void*>(data), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-        CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (result != CUDA_SUCCESS) {
-        throw Error("CUDA: tensor map of " + std::to_string(m.samples) + " × " +
-                    std::to_string(rows) + " × " + std::to_string(columns) +
-                    " refused (driver error " + std::to_string(static_cast<int>(result)) + ")");
-    }
-    return map;
+    return tensorMap<3>(
+        {"samples",
+         bfloat ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
+         data,
+         {columns, rows, m.samples},
+         {(rows == 1 ? m.sampleStride : m.rowStride) * 2, m.sampleStride * 2},
+         {tileWidth, 1, boxSamples}});
 }
 
 bool consecutive(std::span<const std::int32_t> samples) {
@@ -213,7 +186,7 @@ void DenseScorer::runHopper(const DenseRequest& r, std::span<const std::size_t> 
         const auto [at, isNew] =
             known.try_emplace({data, rows, columns, box}, static_cast<int>(maps.size()));
         if (isNew) {
-            maps.push_back(tensorMap(data, bfloat, m, rows, columns, box));
+            maps.push_back(denseMap(data, bfloat, m, rows, columns, box));
         }
         return at->second;
     };
