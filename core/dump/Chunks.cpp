@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "dump/Chunks.h"
 
+#include "dump/PieceReader.h"
+
 #include <algorithm>
 #include <cstring>
 #include <zlib.h>
@@ -10,7 +12,7 @@ namespace {
 
 /// Larger ones are HDF5's affair: several of them at a time would take too much memory.
 constexpr std::size_t largestChunk = std::size_t(16) << 20;
-constexpr std::size_t mostWorking = std::size_t(64) << 20;
+constexpr auto mostWorking = static_cast<std::size_t>(PieceReader::mostWorking);
 
 template <std::size_t N>
 void unshuffleBy(const std::byte* from, std::size_t count, std::byte* to) {

@@ -25,9 +25,8 @@ class OpenDatasets {
     ChunkCache& chunks() { return m_chunks; }
 
   private:
-    static constexpr std::size_t cachedBytes = std::size_t(192) << 20;
     const h5::Object& m_root;
-    ChunkCache m_chunks{cachedBytes};
+    ChunkCache m_chunks{static_cast<std::size_t>(PieceReader::mostKept)};
     std::vector<std::pair<std::string, h5::Object>> m_open; ///< most recently used last
 };
 

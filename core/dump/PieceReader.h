@@ -19,6 +19,13 @@ class PieceReader {
     std::int64_t sampleBytes() const { return m_sampleBytes; }
     /// How many; in the order in which they lie on the disk.
     std::size_t size() const { return m_size; }
+    /// Memory beside the buffer: of chunks that wait for the part of them that is asked for next,
+    /// and of each piece while it is read.
+    std::int64_t keptBytes() const { return m_kept; }
+    std::int64_t workingBytes() const { return m_working; }
+    /// No more than these of all readers of a dump together.
+    static constexpr std::int64_t mostKept = std::int64_t(192) << 20;
+    static constexpr std::int64_t mostWorking = std::int64_t(64) << 20;
     /// Safe to call from several threads, with different pieces.
     /// @throws InputError
     virtual void read(std::size_t piece, std::byte* buffer) const = 0;
@@ -27,6 +34,7 @@ class PieceReader {
 
   protected:
     std::int64_t m_bytes = 0, m_first = 0, m_sampleBytes = 0;
+    std::int64_t m_kept = 0, m_working = 0;
     std::size_t m_size = 0;
 };
 

@@ -12,7 +12,8 @@ namespace {
 constexpr std::int64_t pieceBytes = std::int64_t(2) << 20;
 /// Samples this many times as long as the disk's alignment may be padded to it.
 constexpr std::int64_t padFrom = 64;
-constexpr std::size_t ahead = 16; ///< pieces that the system is told of
+constexpr std::size_t ahead = 16;     ///< pieces that the system is told of
+constexpr std::int64_t chunkWork = 3; ///< times its size while a chunk is undone
 
 std::int64_t up(std::int64_t n, std::int64_t align) {
     return (n + align - 1) / align * align;
@@ -157,6 +158,17 @@ class ChunkedPieces final : public PieceReader {
             chunk[0] * chunk[1] * chunk[2] * static_cast<std::int64_t>(m_width);
         m_step = std::max<std::int64_t>(1, chunksAtOnce / bytes);
         m_size = static_cast<std::size_t>((m_count - 1) / m_step + 1);
+        m_working = chunkWork * bytes;
+        // The last chunk along an axis is kept if the region ends inside of it.
+        const auto whole = [&](std::size_t axis, std::int64_t first, std::int64_t chunks,
+                               std::int64_t end) {
+            return chunks - (end < std::min((first + chunks) * chunk[axis], all[axis]) ? 1 : 0);
+        };
+        const std::int64_t done =
+            whole(1, m_firstRow, m_rowChunks, region.row + region.rows) *
+            whole(2, m_firstColumn, m_columnChunks, region.column + region.columns);
+        m_kept = std::min(mostKept, static_cast<std::int64_t>(m_slabs.size()) *
+                                        (m_rowChunks * m_columnChunks - done) * bytes);
     }
     void read(std::size_t piece, std::byte* buffer) const override {
         const auto first = static_cast<std::int64_t>(piece) * m_step;
@@ -251,7 +263,7 @@ ChunkCache::Bytes NumberSource::chunk(const std::array<std::int64_t, 3>& at, boo
         }
         return text + "] ";
     };
-    const ChunkCache::Room room(cache, 3 * m_chunks->bytes);
+    const ChunkCache::Room room(cache, static_cast<std::size_t>(chunkWork) * m_chunks->bytes);
     std::unique_ptr<std::byte[]> stored;
     hsize_t size = 0;
     std::uint32_t mask = 0;

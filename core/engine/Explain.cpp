@@ -61,6 +61,21 @@ double readRate(const Context& context, const std::vector<Bundle>& bundles, cons
     return double(bytes * count) / std::max(since(start), 1e-6);
 }
 
+/// What reading compressed numbers takes beside the tiles.
+std::int64_t chunkBytes(const Context& context, const std::vector<Bundle>& bundles,
+                        const Plan& plan) {
+    ChunkBytes most;
+    for (const Group& group : plan.groups) {
+        for (const TileSpec& spec : group.tiles) {
+            const ChunkBytes own = chunkBytesOf(
+                context, bundles[group.bundle].parameters[spec.parameter], spec.region);
+            most.kept = std::max(most.kept, own.kept);
+            most.working = std::max(most.working, own.working);
+        }
+    }
+    return std::min(most.kept, dump::PieceReader::mostKept) + most.working;
+}
+
 } // namespace
 
 Explanation explain(const GradientSource& source, const ScoreRequest& request,
@@ -92,7 +107,7 @@ Explanation explain(const GradientSource& source, const ScoreRequest& request,
     const auto scored =
         static_cast<double>(context.tasks[0].selected.size() * context.tasks[1].selected.size());
     e.flops = 2.0 * scored * double(e.parameters) * double(nModes);
-    e.peakBytes = e.tileBytes + e.resultBytes + source.bufferBytes() +
+    e.peakBytes = e.tileBytes + e.resultBytes + chunkBytes(context, bundles, plan) +
                   workingBytes(context, bundles, plan, *backend, false);
     const int threads = request.threads > 0 ? request.threads : defaultThreadCount();
     const double compute = e.flops / (coreRate() * threads);

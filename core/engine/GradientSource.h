@@ -63,8 +63,6 @@ class GradientSource {
     }
     /// Whether several threads read faster than one.
     virtual bool readsInParallel() const { return false; }
-    /// Memory that reading takes beside its targets.
-    virtual std::int64_t bufferBytes() const { return 0; }
     virtual void releaseInPlace() const {}
     virtual void checkInPlace() const {}
     /// True when readFactors() serves this parameter.

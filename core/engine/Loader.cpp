@@ -110,14 +110,17 @@ Loader::Size Loader::sizeOf(std::size_t bundle, const TileSpec& spec) const {
     return size;
 }
 
+int Loader::threadCount() {
+    return std::max(requestsInFlight, defaultThreadCount());
+}
+
 void Loader::push(const Wanted& wanted) {
     auto pending = std::make_shared<Pending>();
     pending->wanted = wanted;
     m_queue.push_back(std::move(pending));
     m_queued += wanted.size.read + wanted.size.more;
     // What a source reads with a lock of its own needs no more than one.
-    const int threads =
-        m_context.source->readsInParallel() ? std::max(requestsInFlight, defaultThreadCount()) : 1;
+    const int threads = m_context.source->readsInParallel() ? threadCount() : 1;
     while (m_threads.size() < static_cast<std::size_t>(threads)) {
         try {
             m_threads.emplace_back([this] { work(); });

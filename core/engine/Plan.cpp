@@ -224,6 +224,33 @@ Needs needsOf(const Context& c, const BundleParameter& p) {
     return needs;
 }
 
+ChunkBytes chunkBytesOf(const Context& c, const BundleParameter& p, const dump::Region& region) {
+    using dump::PieceReader;
+    const Needs needs = needsOf(c, p);
+    ChunkBytes bytes;
+    for (std::size_t t = 0; t < 2; ++t) {
+        for (std::size_t q = 0; q < 2; ++q) {
+            if (!needs[t][q].used) {
+                continue;
+            }
+            const auto reader = c.source->pieces(
+                *c.tasks[t].task, *p.entries[t], static_cast<Quantity>(q),
+                needs[t][q].all ? c.tasks[t].all : c.tasks[t].selected, region, false);
+            if (!reader || reader->workingBytes() == 0) {
+                continue;
+            }
+            const std::int64_t atOnce = std::min(static_cast<std::int64_t>(reader->size()),
+                                                 std::int64_t(Loader::threadCount()));
+            bytes.kept += reader->keptBytes();
+            bytes.working =
+                std::max(bytes.working,
+                         std::min(reader->workingBytes() * atOnce,
+                                  std::max(PieceReader::mostWorking, reader->workingBytes())));
+        }
+    }
+    return bytes;
+}
+
 Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backend& backend,
               std::int64_t tileBudget) {
     Plan plan;
@@ -312,7 +339,8 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
         };
         // The next tile is read while one is worked on; the next group's first while all of a
         // resident group is. Another one behind it, where there is room: tiles differ in size, and
-        // the disk would rest behind a small one, the processor behind a large one.
+        // the disk would rest behind a small one, the processor behind a large one. Compressed
+        // numbers are what is waited for anyway.
         std::int64_t all = 0;
         std::int64_t most = 0;
         for (std::size_t t = 0; t < group.tiles.size(); ++t) {
@@ -322,10 +350,15 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
             most = std::max(most, own.read + own.more + next);
         }
         if (group.resident) {
+            const TileSpec& spec = group.tiles.front();
+            const bool compressed =
+                chunkBytesOf(c, bundles[group.bundle].parameters[spec.parameter], spec.region)
+                    .working > 0;
+            const int ahead = compressed ? 1 : 2;
             most = all;
-            std::size_t behind = 0;
-            for (std::size_t n = g + 1; n < plan.groups.size() && behind < 2; ++n) {
-                for (std::size_t t = 0; t < plan.groups[n].tiles.size() && behind < 2; ++t) {
+            int behind = 0;
+            for (std::size_t n = g + 1; n < plan.groups.size() && behind < ahead; ++n) {
+                for (std::size_t t = 0; t < plan.groups[n].tiles.size() && behind < ahead; ++t) {
                     const std::int64_t more = loaded(plan.groups[n], t).read;
                     if (behind++ == 0 || most + more <= tileBudget) {
                         most += more;

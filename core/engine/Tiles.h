@@ -50,6 +50,13 @@ struct Plan {
     std::int64_t readBytes = 0; ///< over the whole run, repeated passes included
     int passes = 1;             ///< over groups that are not resident
 };
+/// What a tile's compressed numbers take beside it; zero where there are none.
+struct ChunkBytes {
+    std::int64_t kept = 0;    ///< chunks that the next tile needs too
+    std::int64_t working = 0; ///< while they are undone
+};
+ChunkBytes chunkBytesOf(const Context& context, const BundleParameter& parameter,
+                        const dump::Region& region);
 /// What a run holds beside its tiles and results: Fisher, weights, sums of pairs, packed numbers.
 std::int64_t workingBytes(const Context& context, const std::vector<Bundle>& bundles,
                           const Plan& plan, const Backend& backend, bool pooledPairs);
@@ -125,6 +132,7 @@ class Loader {
     std::unique_ptr<LoadedTile> take(std::size_t bundle, const TileSpec& spec);
     void recycle(std::unique_ptr<LoadedTile> tile);
     double readSeconds() const { return m_seconds; } ///< spent waiting for numbers
+    static int threadCount(); ///< that read at the same time, where the source allows it
 
   private:
     /// What a tile takes: in buffers, and what a backend adds to it.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The plan says what memory a computation takes: measured in a process of its own each time.
+#include "core/dump/Hdf5Fixture.h"
 #include "dump/DumpReader.h"
 #include "dump/DumpWriter.h"
 #include "engine/Compute.h"
@@ -73,6 +74,34 @@ int measure(char** argv) {
     return 0;
 }
 
+constexpr std::int64_t samples = 24, width = 512, tokens = 64;
+
+std::vector<std::string> parameters() {
+    std::vector<std::string> names;
+    for (const char* layer : {"0", "1"}) {
+        for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) {
+            names.push_back(std::string("model.layers.") + layer + ".self_attn." + name +
+                            ".weight");
+        }
+    }
+    return names;
+}
+
+/// Of all samples: sample s begins at sampleStart(s).
+std::vector<float> numbers() {
+    std::mt19937 engine(7);
+    std::normal_distribution<float> normal(0, 1e-2f);
+    std::vector<float> values(width * width + 4096);
+    for (float& v : values) {
+        v = normal(engine);
+    }
+    return values;
+}
+
+std::int64_t sampleStart(std::int64_t sample) {
+    return (sample * 37) % 4096;
+}
+
 void writeDump(const std::filesystem::path& file, bool factored) {
     model::ModelShape shape;
     shape.name = "memory";
@@ -82,14 +111,8 @@ void writeDump(const std::filesystem::path& file, bool factored) {
     shape.headDim = shape.vHeadDim = 64;
     shape.hiddenDim = 512;
     shape.configJson = "{}";
-    constexpr std::int64_t samples = 24, width = 512, tokens = 64;
     dump::DumpWriter writer(file, shape, "test");
-    std::mt19937 engine(7);
-    std::normal_distribution<float> normal(0, 1e-2f);
-    std::vector<float> values(width * width + 4096);
-    for (float& v : values) {
-        v = normal(engine);
-    }
+    const std::vector<float> values = numbers();
     const std::int32_t length = tokens;
     for (const std::string task : {"a", "b"}) {
         std::vector<dump::SampleInfo> infos(samples);
@@ -98,22 +121,18 @@ void writeDump(const std::filesystem::path& file, bool factored) {
             infos[i].tokens = 10;
         }
         writer.beginTask(task, "mean", infos);
-        for (int layer = 0; layer < 2; ++layer) {
-            for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) {
-                const std::string parameter =
-                    "model.layers." + std::to_string(layer) + ".self_attn." + name + ".weight";
+        for (const std::string& parameter : parameters()) {
+            if (factored) {
+                writer.declareFactors(parameter, tokens, width, width, DType::f16);
+            } else {
+                writer.declareGradients(parameter, {width, width}, DType::f16);
+            }
+            for (std::int64_t s = 0; s < samples; ++s) {
+                const float* from = values.data() + sampleStart(s);
                 if (factored) {
-                    writer.declareFactors(parameter, tokens, width, width, DType::f16);
+                    writer.writeFactors(parameter, s, 1, tokens, from, from + 64, &length);
                 } else {
-                    writer.declareGradients(parameter, {width, width}, DType::f16);
-                }
-                for (std::int64_t s = 0; s < samples; ++s) {
-                    const float* from = values.data() + (s * 37) % 4096;
-                    if (factored) {
-                        writer.writeFactors(parameter, s, 1, tokens, from, from + 64, &length);
-                    } else {
-                        writer.writeGradients(parameter, s, 1, from);
-                    }
+                    writer.writeGradients(parameter, s, 1, from);
                 }
             }
         }
@@ -125,6 +144,34 @@ void writeDump(const std::filesystem::path& file, bool factored) {
     }
     writer.writeHeadTypes(types);
     writer.commit();
+}
+
+/// The same numbers as in writeDump(), those of the first layer compressed.
+void compress(const std::filesystem::path& file, const std::vector<hsize_t>& chunk) {
+    const std::vector<float> values = numbers();
+    std::vector<float> all;
+    for (std::int64_t s = 0; s < samples; ++s) {
+        const float* from = values.data() + sampleStart(s);
+        all.insert(all.end(), from, from + width * width);
+    }
+    fixture::change(file, [&](hid_t id) {
+        for (const char* task : {"a", "b"}) {
+            for (const std::string& parameter : parameters()) {
+                if (parameter.find("layers.0") == std::string::npos) {
+                    continue; // for the time it takes
+                }
+                const std::string path = std::string("/tasks/") + task + "/gradients/" + parameter;
+                const h5::Handle set(H5Dopen2(id, path.c_str(), H5P_DEFAULT), H5Dclose);
+                const h5::Handle type(H5Dget_type(set.get()), H5Tclose);
+                fixture::Recipe recipe;
+                recipe.type = type.get();
+                recipe.chunk = chunk;
+                recipe.gzip = true;
+                recipe.dims = {samples, width, width};
+                fixture::replace(id, path, recipe, all);
+            }
+        }
+    });
 }
 
 } // namespace
@@ -139,45 +186,49 @@ class TestMemory : public QObject {
 
   private:
     QTemporaryDir m_folder;
-    QString m_dense, m_factored;
 };
 
 void TestMemory::initTestCase() {
-    m_dense = m_folder.filePath("dense.h5");
-    m_factored = m_folder.filePath("factored.h5");
-    writeDump(m_dense.toStdString(), false);
-    writeDump(m_factored.toStdString(), true);
+    const auto path = [this](const char* name) {
+        return std::filesystem::path(m_folder.filePath(name).toStdString());
+    };
+    writeDump(path("dense"), false);
+    writeDump(path("factored"), true);
+    for (const char* name : {"rows", "columns"}) {
+        std::filesystem::copy_file(path("dense"), path(name));
+    }
+    compress(path("rows"), {1, 200, width});
+    compress(path("columns"), {2, width, 96});
 }
 
 void TestMemory::planned_data() {
-    QTest::addColumn<bool>("factored");
+    QTest::addColumn<QString>("dump");
     QTest::addColumn<int>("megabytes");
     QTest::addColumn<int>("modes");
     QTest::addColumn<QString>("how");
-    for (const bool factored : {false, true}) {
-        for (const int megabytes : {32, 128, 2048}) {
-            for (const int modes : {1, 3}) {
-                for (const char* how : {"cached", "read"}) {
-                    if (factored && how[0] == 'r') {
-                        continue; // always read
-                    }
-                    QTest::addRow("%s, %d MB, %d modes, %s", factored ? "factored" : "dense",
-                                  megabytes, modes, how)
-                        << factored << megabytes << modes << QString(how);
-                }
-            }
+    const auto row = [](const char* dump, int megabytes, int modes, const char* how) {
+        QTest::addRow("%s, %d MB, %d modes, %s", dump, megabytes, modes, how)
+            << QString(dump) << megabytes << modes << QString(how);
+    };
+    for (const int megabytes : {32, 128, 2048}) {
+        for (const int modes : {1, 3}) {
+            row("dense", megabytes, modes, "cached");
+            row("dense", megabytes, modes, "read");
+            row("factored", megabytes, modes, "cached"); // always read
         }
+        row("rows", megabytes, 1, "cached"); // compressed
+        row("columns", megabytes, 1, "cached");
     }
 }
 
 void TestMemory::planned() {
-    QFETCH(bool, factored);
+    QFETCH(QString, dump);
     QFETCH(int, megabytes);
     QFETCH(int, modes);
     QFETCH(QString, how);
     QProcess child;
     child.start(QCoreApplication::applicationFilePath(),
-                {"--measure", factored ? m_factored : m_dense, QString::number(megabytes),
+                {"--measure", m_folder.filePath(dump), QString::number(megabytes),
                  QString::number(modes), how});
     QVERIFY(child.waitForFinished());
     QCOMPARE(child.exitCode(), 0);
