@@ -47,6 +47,7 @@ class Computation {
     std::vector<std::shared_ptr<const Scores>> results() const;
 
   private:
+    double productCount() const;
     RunContext runContext(Loader& loader);
     void startProgress(const Plan& plan, double begin, double end, bool scanning);
     void finishUnits(RunContext& run, const Bundle& bundle, const std::vector<std::size_t>& units,
@@ -71,9 +72,28 @@ class Computation {
     StageSeconds m_stages;
 };
 
+/// Products of all slices, Fisher included; infinite where there is no exact way.
+double Computation::productCount() const {
+    if (m_context.profile()) {
+        return std::numeric_limits<double>::infinity();
+    }
+    const auto count = [](const auto& samples) { return static_cast<double>(samples.size()); };
+    const auto& [a, b] = m_context.tasks;
+    const double perParameter =
+        double(m_context.modes.size()) * count(a.selected) * count(b.selected) + count(a.all) +
+        count(b.all);
+    double parameters = 0;
+    for (const Bundle& bundle : m_bundles) {
+        for (const Unit& unit : bundle.units) {
+            parameters += static_cast<double>(unit.size);
+        }
+    }
+    return parameters * perParameter;
+}
+
 RunContext Computation::runContext(Loader& loader) {
-    RunContext run{m_context, m_bundles, m_backend, loader, m_job, {}, {}, 0,
-                   0,         false,     1,         {},     0,     {}, {}, {}};
+    RunContext run{m_context, m_bundles, m_backend, loader, m_job, {}, {}, 0,    0,
+                   false,     1,         {},        0,      {},    {}, {}, false};
     run.allPairs = m_pooledPairs || !m_context.profile();
     const std::size_t nA = m_context.tasks[0].selected.size();
     const std::size_t nB = m_context.tasks[1].selected.size();
@@ -88,6 +108,7 @@ RunContext Computation::runContext(Loader& loader) {
         run.nLeft = nA;
         run.nRight = nB;
     }
+    run.exact = productCount() <= double(m_context.request.exactBelow);
     run.threads = m_context.request.threads > 0 ? m_context.request.threads : defaultThreadCount();
     run.advance = [this](double parameters) {
         m_done += parameters;

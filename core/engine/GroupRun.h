@@ -42,6 +42,7 @@ struct RunContext {
     /// Memory of Fisher and weights, used again: fresh pages take as long as the sums.
     std::vector<std::vector<double>> spareDoubles;
     std::vector<std::vector<float>> spareFloats;
+    bool exact = false; ///< so little work that all of it is done in float64
 };
 
 /// Fills the states of the group's units.

@@ -7,9 +7,11 @@
 #include "fisher/Estimate.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <utility>
 
 namespace qkov::engine {
 
@@ -94,6 +96,10 @@ void GroupRun::makeUnitWeights(std::size_t u) {
     state.factors.assign(modes, 1);
     state.health.assign(modes, fisher::noHealth());
     if (!state.fisher.structural.empty()) {
+        if (m_run.exact) {
+            state.fisher.structural =
+                exactStructural(m_context, m_bundle, m_bundle.units[u], m_run.job);
+        }
         state.fisher.extent = fisher::extentOf(state.fisher.structural);
     }
     if (m_bundle.units[u].columns.empty()) {
@@ -125,13 +131,14 @@ void GroupRun::makeUnitWeights(std::size_t u) {
             if (degenerate(mode, state.fisher, reg)) {
                 continue; // settled without weights
             }
-            if (weighStructural(u, m)) {
+            if (!m_run.exact && weighStructural(u, m)) {
                 continue;
             }
             w = elementWeights(mode, power, state.fisher, reg);
         }
         state.factors[m] = w.factor;
         if (w.values.empty()) {
+            m_exact[u][m] = m_run.exact;
             continue;
         }
         double least = std::numeric_limits<double>::infinity();
@@ -150,7 +157,7 @@ void GroupRun::makeUnitWeights(std::size_t u) {
         }
         const int low = most > 0 ? std::ilogb(least) : 0;
         const int high = most > 0 ? std::ilogb(most) : 0;
-        if (infinite || high - low > mostOctaves) {
+        if (m_run.exact || infinite || high - low > mostOctaves) {
             m_exact[u][m] = true;
             m_exactWeights[u][m] = std::move(w.values);
             continue;
@@ -291,7 +298,9 @@ void GroupRun::score(ActiveTile& tile) {
             }
         }
     }
-    m_run.backend.score(calls, m_run.job);
+    if (!calls.empty()) {
+        m_run.backend.score(calls, m_run.job);
+    }
     bool finite = true;
     for (const auto& work : works) {
         m_run.job.checkCancelled();
@@ -328,18 +337,33 @@ void GroupRun::score(ActiveTile& tile) {
 }
 
 void GroupRun::scoreExactly() {
+    std::vector<std::pair<std::size_t, std::size_t>> work; // unit, mode
     for (const std::size_t u : m_group.units) {
         for (std::size_t m = 0; m < m_exact[u].size(); ++m) {
-            if (!m_exact[u][m]) {
-                continue;
+            if (m_exact[u][m] && !settled(m_states[u], m)) {
+                work.emplace_back(u, m);
             }
-            ExactProducts p =
-                exactProducts(m_context, m_bundle, m_bundle.units[u], m_run.left, m_run.right,
-                              m_run.nLeft, m_run.nRight, m_exactWeights[u][m], m_run.job);
-            m_states[u].scores[m] = std::move(p.scores);
-            m_states[u].normsLeft[m] = std::move(p.normsLeft);
-            m_states[u].normsRight[m] = std::move(p.normsRight);
         }
+    }
+    std::atomic<bool> finite{true};
+    // Large slices share the memory budget.
+    parallelFor(work.size(), m_run.exact ? m_run.threads : 1, [&](std::size_t i, int) {
+        const auto [u, m] = work[i];
+        ExactProducts p =
+            exactProducts(m_context, m_bundle, m_bundle.units[u], m_run.left, m_run.right,
+                          m_run.nLeft, m_run.nRight, m_exactWeights[u][m], m_run.job);
+        const auto good = [](const std::vector<double>& v) {
+            return std::all_of(v.begin(), v.end(), [](double x) { return std::isfinite(x); });
+        };
+        if (!good(p.scores) || !good(p.normsLeft) || !good(p.normsRight)) {
+            finite = false;
+        }
+        m_states[u].scores[m] = std::move(p.scores);
+        m_states[u].normsLeft[m] = std::move(p.normsLeft);
+        m_states[u].normsRight[m] = std::move(p.normsRight);
+    });
+    if (!finite) {
+        lookAtAll(); // names it; weights without bounds may have done it, too
     }
 }
 

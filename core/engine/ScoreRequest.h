@@ -60,6 +60,9 @@ struct ScoreRequest {
     std::string device = "auto";                       ///< auto | cpu | cuda[:n]
     int threads = 0;                                   ///< 0: all cores
     std::int64_t memoryBudget = std::int64_t(2) << 30; ///< bytes
+    /// A request of at most so many products is answered in float64 on the CPU, which takes no time
+    /// then: where few terms cancel, the rounding of float32 would show. 0: never. No option.
+    std::int64_t exactBelow = std::int64_t(1) << 25;
 };
 
 /// Names as on the command line ("signed", "per_token"…). parse* throw UsageError listing the

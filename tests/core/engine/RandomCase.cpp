@@ -236,6 +236,7 @@ std::unique_ptr<Case> randomCase(unsigned seed, const CaseOptions& options) {
     m.hiddenDim = m.architecture == "llama" ? r.pick({1, 3, 7, 16, 33}) : m.numHeads * m.headDim;
     m.configJson = "{}";
     engine::ScoreRequest& q = c->request;
+    q.exactBelow = 0; // the way that large requests go
     q.variant = r.pick({Variant::magnitude, Variant::signedProduct, Variant::symmetric,
                         Variant::natural, Variant::cosine, Variant::profile});
     const bool signs = q.variant != Variant::signedProduct && q.variant != Variant::cosine;
