@@ -47,7 +47,7 @@ class Computation {
     std::vector<std::shared_ptr<const Scores>> results() const;
 
   private:
-    double productCount() const;
+    double exactWork() const;
     RunContext runContext(Loader& loader);
     void startProgress(const Plan& plan, double begin, double end, bool scanning);
     void finishUnits(RunContext& run, const Bundle& bundle, const std::vector<std::size_t>& units,
@@ -72,23 +72,39 @@ class Computation {
     StageSeconds m_stages;
 };
 
-/// Products of all slices, Fisher included; infinite where there is no exact way.
-double Computation::productCount() const {
+/// What an exact run costs, in products: those of all slices, and rebuilding and reading what they
+/// are made of. Infinite where there is no exact way.
+double Computation::exactWork() const {
     if (m_context.profile()) {
         return std::numeric_limits<double>::infinity();
     }
-    const auto count = [](const auto& samples) { return static_cast<double>(samples.size()); };
-    const auto& [a, b] = m_context.tasks;
-    const double perParameter =
-        double(m_context.modes.size()) * count(a.selected) * count(b.selected) + count(a.all) +
-        count(b.all);
-    double parameters = 0;
+    constexpr double perReading = 2048;
+    const auto modes = static_cast<double>(m_context.modes.size());
+    const double pairs =
+        double(m_context.tasks[0].selected.size()) * double(m_context.tasks[1].selected.size());
+    double work = 0;
     for (const Bundle& bundle : m_bundles) {
         for (const Unit& unit : bundle.units) {
-            parameters += static_cast<double>(unit.size);
+            for (const UnitPart& part : unit.parts) {
+                const BundleParameter& parameter = bundle.parameters[part.parameter];
+                double each = modes * pairs;
+                for (std::size_t t = 0; t < 2; ++t) {
+                    const TaskSelection& task = m_context.tasks[t];
+                    const auto samples = double(task.all.size());
+                    double terms = samples; // of the gradients of a parameter
+                    const dump::ParameterEntry* entry = parameter.entries[t];
+                    if (entry != nullptr && m_context.source->hasFactors(*task.task, *entry)) {
+                        const auto lengths = m_context.source->factorLengths(*task.task, *entry);
+                        terms = std::accumulate(lengths.begin(), lengths.end(), 0.0);
+                    }
+                    each += (1 + modes) * terms;
+                    work += (1 + modes) * samples * perReading;
+                }
+                work += double(part.rect.count()) * each;
+            }
         }
     }
-    return parameters * perParameter;
+    return work;
 }
 
 RunContext Computation::runContext(Loader& loader) {
@@ -108,7 +124,7 @@ RunContext Computation::runContext(Loader& loader) {
         run.nLeft = nA;
         run.nRight = nB;
     }
-    run.exact = productCount() <= double(m_context.request.exactBelow);
+    run.exact = exactWork() <= double(m_context.request.exactBelow);
     run.threads = m_context.request.threads > 0 ? m_context.request.threads : defaultThreadCount();
     run.advance = [this](double parameters) {
         m_done += parameters;

@@ -60,7 +60,7 @@ struct ScoreRequest {
     std::string device = "auto";                       ///< auto | cpu | cuda[:n]
     int threads = 0;                                   ///< 0: all cores
     std::int64_t memoryBudget = std::int64_t(2) << 30; ///< bytes
-    /// A request of at most so many products is answered in float64 on the CPU, which takes no time
+    /// A request of about so many products is answered in float64 on the CPU, which takes no time
     /// then: where few terms cancel, the rounding of float32 would show. 0: never. No option.
     std::int64_t exactBelow = std::int64_t(1) << 25;
 };
