@@ -126,8 +126,10 @@ engine::ScoreRequest request() {
 void fromDisk(const std::filesystem::path& folder, const Print& print) {
     const DumpSize size{24, 12, 64, 12};
     const std::filesystem::path file = folder / "bench_engine_disk.h5";
-    std::printf("\nA dump that is on the disk alone (%s), 384 slices, 12 + 12 samples\n",
-                formatBytes(double(bytes(size))).c_str());
+    std::printf("\nA dump that is on the disk alone (%s), %lld slices, %lld + %lld samples\n",
+                formatBytes(double(bytes(size))).c_str(),
+                static_cast<long long>(size.layers * 4 * size.heads),
+                static_cast<long long>(size.samples), static_cast<long long>(size.samples));
     writeDump(file, size);
     const auto fileBytes = double(std::filesystem::file_size(file));
     const engine::ScoreRequest q = request();
