@@ -164,7 +164,7 @@ std::pair<double, double> besideSgemm(const Sgemm& sgemm, const std::function<do
     std::vector<double> own, beside;
     for (int round = 0; round < rounds; ++round) {
         beside.push_back(std::min(sgemm.once(), sgemm.once()));
-        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // its threads spin for a while
+        std::this_thread::sleep_for(std::chrono::milliseconds(250)); // its threads spin on
         own.push_back(work());
     }
     return {median(own), median(beside)};
