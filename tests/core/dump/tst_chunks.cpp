@@ -2,15 +2,13 @@
 // Compressed chunks, undone by several threads, against a plain read through HDF5; and damaged
 // ones.
 #include "Hdf5Fixture.h"
-#include "dump/PieceReader.h"
+#include "ReadPieces.h"
 #include "engine/GradientSource.h"
 
 #include <QtTest>
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <fstream>
-#include <thread>
 #include <zlib.h>
 
 using namespace qkov;
@@ -79,21 +77,6 @@ std::vector<std::byte> randomBytes(std::size_t n, std::size_t size, std::mt19937
                                                                : 7);
     }
     return bytes;
-}
-
-void readAll(const PieceReader& reader, std::byte* buffer) {
-    std::atomic<std::size_t> next{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 3; ++t) {
-        threads.emplace_back([&] {
-            for (std::size_t i = next++; i < reader.size(); i = next++) {
-                reader.read(i, buffer);
-            }
-        });
-    }
-    for (std::thread& thread : threads) {
-        thread.join();
-    }
 }
 
 std::vector<char> deflated(const std::vector<char>& data) {
@@ -208,7 +191,7 @@ void TestChunks::random() {
             const auto pieces = reader.pieces(task, query, Part::gradients, list, region, false);
             QVERIFY(pieces);
             std::vector<std::byte> buffer(static_cast<std::size_t>(pieces->bytes()));
-            readAll(*pieces, buffer.data());
+            test::readAll(*pieces, buffer.data());
             std::vector<std::byte> got;
             for (std::size_t i = 0; i < list.size(); ++i) {
                 const auto at = buffer.begin() + pieces->first() +

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Pieces read by several threads give what a plain read gives, wherever the file's pages are.
 #include "DumpFixture.h"
+#include "ReadPieces.h"
 #include "engine/Compute.h"
 
 #include <QtTest>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
 #include <random>
-#include <thread>
 #include <unistd.h>
 
 using namespace qkov;
@@ -71,21 +70,6 @@ struct Aligned {
                        PieceReader::bufferAlignment)),
                std::free) {}
 };
-
-void readAll(const PieceReader& reader, std::byte* buffer) {
-    std::atomic<std::size_t> next{0};
-    std::vector<std::thread> threads;
-    for (int t = 0; t < 3; ++t) {
-        threads.emplace_back([&] {
-            for (std::size_t i = next++; i < reader.size(); i = next++) {
-                reader.read(i, buffer);
-            }
-        });
-    }
-    for (std::thread& thread : threads) {
-        thread.join();
-    }
-}
 
 } // namespace
 
@@ -160,7 +144,7 @@ void TestPieces::sameNumbers() {
                 reader.pieces(task, parameter, Part::gradients, samples, region, round % 6 == 5);
             QVERIFY(pieces);
             const Aligned buffer(pieces->bytes());
-            readAll(*pieces, buffer.data.get());
+            test::readAll(*pieces, buffer.data.get());
             QVERIFY(pieces->first() + pieces->sampleBytes() * std::int64_t(samples.size() - 1) +
                         std::int64_t(bytes) <=
                     pieces->bytes());
