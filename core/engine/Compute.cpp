@@ -47,7 +47,6 @@ class Computation {
     std::vector<std::shared_ptr<const Scores>> results() const;
 
   private:
-    double exactWork() const;
     RunContext runContext(Loader& loader);
     void startProgress(const Plan& plan, double begin, double end, bool scanning);
     void finishUnits(RunContext& run, const Bundle& bundle, const std::vector<std::size_t>& units,
@@ -72,41 +71,6 @@ class Computation {
     StageSeconds m_stages;
 };
 
-/// What an exact run costs, in products: those of all slices, and rebuilding and reading what they
-/// are made of. Infinite where there is no exact way.
-double Computation::exactWork() const {
-    if (m_context.profile()) {
-        return std::numeric_limits<double>::infinity();
-    }
-    constexpr double perReading = 2048;
-    const auto modes = static_cast<double>(m_context.modes.size());
-    const double pairs =
-        double(m_context.tasks[0].selected.size()) * double(m_context.tasks[1].selected.size());
-    double work = 0;
-    for (const Bundle& bundle : m_bundles) {
-        for (const Unit& unit : bundle.units) {
-            for (const UnitPart& part : unit.parts) {
-                const BundleParameter& parameter = bundle.parameters[part.parameter];
-                double each = modes * pairs;
-                for (std::size_t t = 0; t < 2; ++t) {
-                    const TaskSelection& task = m_context.tasks[t];
-                    const auto samples = double(task.all.size());
-                    double terms = samples; // of the gradients of a parameter
-                    const dump::ParameterEntry* entry = parameter.entries[t];
-                    if (entry != nullptr && m_context.source->hasFactors(*task.task, *entry)) {
-                        const auto lengths = m_context.source->factorLengths(*task.task, *entry);
-                        terms = std::accumulate(lengths.begin(), lengths.end(), 0.0);
-                    }
-                    each += (1 + modes) * terms;
-                    work += (1 + modes) * samples * perReading;
-                }
-                work += double(part.rect.count()) * each;
-            }
-        }
-    }
-    return work;
-}
-
 RunContext Computation::runContext(Loader& loader) {
     RunContext run{m_context, m_bundles, m_backend, loader, m_job, {}, {}, 0,    0,
                    false,     1,         {},        0,      {},    {}, {}, false};
@@ -124,7 +88,7 @@ RunContext Computation::runContext(Loader& loader) {
         run.nLeft = nA;
         run.nRight = nB;
     }
-    run.exact = exactWork() <= double(m_context.request.exactBelow);
+    run.exact = exactWork(m_context, m_bundles) <= double(m_context.request.exactBelow);
     run.threads = m_context.request.threads > 0 ? m_context.request.threads : defaultThreadCount();
     run.advance = [this](double parameters) {
         m_done += parameters;

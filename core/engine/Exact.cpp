@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
+#include <numeric>
 
 namespace qkov::engine {
 
@@ -154,6 +156,38 @@ ExactProducts exactProducts(const Context& c, const Bundle& bundle, const Unit& 
         }
     }
     return out;
+}
+
+double exactWork(const Context& c, const std::vector<Bundle>& bundles) {
+    if (c.profile()) {
+        return std::numeric_limits<double>::infinity();
+    }
+    constexpr double perReading = 2048;
+    const auto modes = static_cast<double>(c.modes.size());
+    const double pairs = double(c.tasks[0].selected.size()) * double(c.tasks[1].selected.size());
+    double work = 0;
+    for (const Bundle& bundle : bundles) {
+        for (const Unit& unit : bundle.units) {
+            for (const UnitPart& part : unit.parts) {
+                const BundleParameter& parameter = bundle.parameters[part.parameter];
+                double each = modes * pairs;
+                for (std::size_t t = 0; t < 2; ++t) {
+                    const TaskSelection& task = c.tasks[t];
+                    const auto samples = double(task.all.size());
+                    double terms = samples; // of the gradients of a parameter
+                    const dump::ParameterEntry* entry = parameter.entries[t];
+                    if (entry != nullptr && c.source->hasFactors(*task.task, *entry)) {
+                        const auto lengths = c.source->factorLengths(*task.task, *entry);
+                        terms = std::accumulate(lengths.begin(), lengths.end(), 0.0);
+                    }
+                    each += (1 + modes) * terms;
+                    work += (1 + modes) * samples * perReading;
+                }
+                work += double(part.rect.count()) * each;
+            }
+        }
+    }
+    return work;
 }
 
 } // namespace qkov::engine

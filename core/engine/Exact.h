@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Float64 all the way, one sample at a time: single pairs, and slices whose weights span more than
-// float32 can hold. Slow and obvious. Internal to the engine.
+// Float64 all the way, one sample at a time: single pairs, requests of little work, and slices
+// whose weights span more than float32 can hold. Slow and obvious. Internal to the engine.
 #pragma once
 
 #include "engine/Context.h"
@@ -37,5 +37,9 @@ ExactProducts exactProducts(const Context& context, const Bundle& bundle, const 
                             std::span<const SideSamples> left, std::span<const SideSamples> right,
                             std::size_t nLeft, std::size_t nRight,
                             const std::vector<double>& weights, const Job& job);
+
+/// What a whole run in float64 costs, in products: those of all slices, and rebuilding and reading
+/// what they are made of. Infinite for profile, whose sums come from tiles.
+double exactWork(const Context& context, const std::vector<Bundle>& bundles);
 
 } // namespace qkov::engine

@@ -3,12 +3,12 @@
 
 #include "base/AtomicFile.h"
 #include "base/Error.h"
+#include "base/RawFile.h"
 #include "results/RequestJson.h"
 
 #include <nlohmann/json.hpp>
 
 #include <QDir>
-#include <QFile>
 #include <QFileInfo>
 #include <QJsonDocument>
 
@@ -188,14 +188,7 @@ void saveSession(const Session& session, const QString& file) {
 }
 
 Session loadSession(const QString& file) {
-    QFile f(file);
-    if (!f.open(QIODevice::ReadOnly)) {
-        throw InputError("can't be read: " + f.errorString().toStdString(), toPath(file));
-    }
-    if (f.size() > (64 << 20)) {
-        throw InputError("is too large for a session", toPath(file));
-    }
-    return sessionFromJson(f.readAll(), file);
+    return sessionFromJson(QByteArray::fromStdString(readText(toPath(file), largestText)), file);
 }
 
 } // namespace qkov::ui

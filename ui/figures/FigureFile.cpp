@@ -2,13 +2,13 @@
 // A figure as JSON, and its numbers as CSV.
 #include "base/AtomicFile.h"
 #include "base/Error.h"
+#include "base/RawFile.h"
 #include "figures/FigureExport.h"
 
 #include <nlohmann/json.hpp>
 
 #include <array>
 #include <charconv>
-#include <fstream>
 
 namespace qkov::ui {
 
@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int formatVersion = 1;
-constexpr std::int64_t maxFileBytes = 1 << 30;
+constexpr std::uint64_t maxFileBytes = 1 << 30;
 
 json text(const QString& s) {
     return s.toStdString();
@@ -424,21 +424,7 @@ void saveFigure(const FigureSpec& spec, const std::filesystem::path& file) {
 }
 
 FigureSpec loadFigure(const std::filesystem::path& file) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(file, error);
-    std::ifstream in(file, std::ios::binary);
-    if (error || !in) {
-        throw InputError("can't be read", file);
-    }
-    if (size > static_cast<std::uintmax_t>(maxFileBytes)) {
-        throw InputError("is too large for a figure", file);
-    }
-    QByteArray bytes(static_cast<qsizetype>(size), Qt::Uninitialized);
-    in.read(bytes.data(), bytes.size());
-    if (in.gcount() != bytes.size()) {
-        throw InputError("can't be read to its end", file);
-    }
-    return figureFromJson(bytes, file);
+    return figureFromJson(QByteArray::fromStdString(readText(file, maxFileBytes)), file);
 }
 
 QByteArray figureCsv(const FigureSpec& s) {
