@@ -337,8 +337,26 @@ InPlace DumpReader::inPlace(const TaskInfo& task, const std::string& parameter, 
     return source->inPlace(first, count, region);
 }
 
-void DumpReader::releaseInPlace() const {
-    m_impl->files.releaseMapped();
+void DumpReader::releaseInPlace(const InPlace& numbers, std::int64_t samples,
+                                std::int64_t bytes) const {
+    const MappedFile* file = m_impl->files.mappedAt(numbers.values);
+    if (file == nullptr || samples < 1) {
+        return;
+    }
+    if (numbers.sampleBytes <= bytes + static_cast<std::int64_t>(MappedFile::around)) {
+        file->release(numbers.values,
+                      static_cast<std::uint64_t>((samples - 1) * numbers.sampleBytes + bytes));
+        return;
+    }
+    for (std::int64_t s = 0; s < samples; ++s) {
+        file->release(numbers.values + s * numbers.sampleBytes, static_cast<std::uint64_t>(bytes));
+    }
+}
+
+std::int64_t DumpReader::inPlaceBytes(const InPlace& numbers, std::int64_t samples,
+                                      std::int64_t bytes) {
+    return samples *
+           std::min(numbers.sampleBytes, bytes + static_cast<std::int64_t>(MappedFile::around));
 }
 
 void DumpReader::checkInPlace() const {

@@ -123,12 +123,18 @@ class DumpReader {
     std::optional<DirectData> direct(const TaskInfo& task, const std::string& parameter,
                                      Part part) const;
     /// Gradients or contributions of samples first … first + count − 1 over whole rows, where the
-    /// file's own pages hold them already and no conversion is needed; else null. Valid while the
-    /// reader lives; whoever uses the numbers then calls checkInPlace().
+    /// page cache holds them already, but for a few pages, and no conversion is needed; else null.
+    /// Valid while the reader lives; whoever uses the numbers then calls checkInPlace().
     InPlace inPlace(const TaskInfo& task, const std::string& parameter, Part part,
                     std::int64_t first, std::int64_t count, const Region& region) const;
-    /// Takes pages that were used in place off this process's account.
-    void releaseInPlace() const;
+    /// Takes the pages of numbers used in place off this process's account; who uses them all the
+    /// same gets them again.
+    /// @param bytes of each sample
+    void releaseInPlace(const InPlace& numbers, std::int64_t samples, std::int64_t bytes) const;
+    /// What using so many bytes of each of `samples` samples in place takes of this process's
+    /// memory, at most: the system maps pages around those that are touched.
+    static std::int64_t inPlaceBytes(const InPlace& numbers, std::int64_t samples,
+                                     std::int64_t bytes);
     /// @throws InputError if a file used in place has shrunk or could not be read
     void checkInPlace() const;
     /// Bytes on disk of one sample of `parameter` (factored: its factors); for plans.

@@ -6,6 +6,9 @@
 namespace qkov::h5 {
 namespace {
 
+/// Bytes of an object from which on it begins at a multiple of `alignment`.
+constexpr hsize_t alignFrom = hsize_t(64) << 10, alignment = 4096;
+
 Handle utf8Type() {
     Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
     H5Tset_size(type.get(), H5T_VARIABLE);
@@ -55,6 +58,8 @@ Handle createFile(const std::filesystem::path& temporary, const std::filesystem:
 #if H5_VERSION_GE(1, 10, 7)
     H5Pset_file_locking(access.get(), 1, 1);
 #endif
+    // Large data begin where the disk can be read past the page cache, and with a cache line.
+    H5Pset_alignment(access.get(), alignFrom, alignment);
     Handle id(H5Fcreate(temporary.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
     if (!id) {
         throw InputError("can't be written" + because(), target);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 #include <mutex>
+#include <optional>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -21,7 +22,8 @@ namespace qkov::dump {
 
 namespace {
 
-/// Pages of which one is looked at: the system fetches and drops neighbours together.
+/// Where the system doesn't count, one page of so many is looked at: it fetches and drops
+/// neighbours together.
 constexpr std::uint64_t lookEvery = std::uint64_t(1) << 20;
 
 /// What the signal handler may look at: no locks, no allocation.
@@ -80,49 +82,50 @@ struct CachedPages {
 };
 constexpr long cachestatCall = 451;
 
-enum class Look { here, away, unknown };
-
-/// Without starting to read what is not there, unlike the way of older systems.
-Look cachedPages(int descriptor, std::uint64_t offset) {
+/// Pages of [offset, offset + bytes) that are there; nothing if the system doesn't tell. Without
+/// starting to read what is not there, unlike the way of older systems.
+std::optional<std::uint64_t> countPages(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
     static std::atomic<bool> lacking{false};
-    CachedRange range{offset, 1};
+    CachedRange range{offset, bytes};
     CachedPages pages{};
     if (lacking) {
-        return Look::unknown;
+        return std::nullopt;
     }
     if (syscall(cachestatCall, descriptor, &range, &pages, 0U) != 0) {
         lacking = errno == ENOSYS;
-        return Look::unknown; // a file of somebody else, for one
+        return std::nullopt; // a file of somebody else, for one
     }
-    return pages.here > 0 ? Look::here : Look::away;
+    return pages.here;
 }
 
 bool pageInMemory(int descriptor, std::uint64_t offset) {
-    const Look look = cachedPages(descriptor, offset);
-    if (look != Look::unknown) {
-        return look == Look::here;
-    }
 #ifdef RWF_NOWAIT
     char byte = 0;
     const iovec one{&byte, 1};
     return preadv2(descriptor, &one, 1, static_cast<off_t>(offset), RWF_NOWAIT) == 1;
 #else
+    (void)descriptor, (void)offset;
     return false;
 #endif
 }
 
 } // namespace
 
-bool pagesInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
+double shareInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes) {
     if (bytes == 0) {
-        return true;
+        return 1;
     }
-    for (std::uint64_t at = offset; at < offset + bytes; at += lookEvery) {
-        if (!pageInMemory(descriptor, at)) {
-            return false;
-        }
+    const std::uint64_t last = offset + bytes - 1;
+    if (const auto here = countPages(descriptor, offset, bytes)) {
+        static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+        return double(*here) / double(last / page - offset / page + 1);
     }
-    return pageInMemory(descriptor, offset + bytes - 1);
+    std::uint64_t looks = 1;
+    std::uint64_t here = pageInMemory(descriptor, last) ? 1 : 0;
+    for (std::uint64_t at = offset; at < last; at += lookEvery, ++looks) {
+        here += pageInMemory(descriptor, at) ? 1 : 0;
+    }
+    return double(here) / double(looks);
 }
 
 std::unique_ptr<MappedFile> MappedFile::open(int descriptor, std::uint64_t bytes) {
@@ -160,17 +163,16 @@ MappedFile::~MappedFile() {
     munmap(m_data, m_size);
 }
 
-bool MappedFile::inMemory(std::uint64_t offset, std::uint64_t bytes) const {
-    if (bytes == 0 || offset > m_size || bytes > m_size - offset || broken()) {
-        return false;
+void MappedFile::release(const std::byte* from, std::uint64_t bytes) const {
+    if (bytes == 0 || broken()) {
+        return;
     }
-    return pagesInMemory(m_descriptor, offset, bytes);
-}
-
-void MappedFile::release() const {
-    if (!broken()) {
-        madvise(m_data, m_size, MADV_DONTNEED);
-    }
+    const auto begin = reinterpret_cast<std::uintptr_t>(m_data);
+    const auto address = reinterpret_cast<std::uintptr_t>(from);
+    const std::uintptr_t first = std::max(begin, address / around * around);
+    const std::uintptr_t last =
+        std::min(begin + m_size, (address + bytes + around - 1) / around * around);
+    madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 bool MappedFile::broken() const {
@@ -179,18 +181,15 @@ bool MappedFile::broken() const {
 
 #else
 
-bool pagesInMemory(int, std::uint64_t, std::uint64_t) {
-    return false;
+double shareInMemory(int, std::uint64_t, std::uint64_t) {
+    return 0;
 }
 
 std::unique_ptr<MappedFile> MappedFile::open(int, std::uint64_t) {
     return nullptr;
 }
 MappedFile::~MappedFile() = default;
-bool MappedFile::inMemory(std::uint64_t, std::uint64_t) const {
-    return false;
-}
-void MappedFile::release() const {}
+void MappedFile::release(const std::byte*, std::uint64_t) const {}
 bool MappedFile::broken() const {
     return false;
 }

@@ -9,8 +9,11 @@
 
 namespace qkov::dump {
 
-/// Whether the page cache holds [offset, offset + bytes), by a sample of its pages.
-bool pagesInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes);
+/// How much of [offset, offset + bytes) the page cache holds, 0 … 1; by a sample of its pages where
+/// the system doesn't count them.
+double shareInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes);
+/// What holds less is read from the disk as a whole.
+inline constexpr double mostlyInMemory = 0.875;
 
 /// Memory of a file that shrinks, or can't be read from its disk, raises SIGBUS. Such a mapping is
 /// replaced by zeros and marked broken: whoever used it must ask broken() before trusting a result.
@@ -24,10 +27,12 @@ class MappedFile {
 
     const std::byte* data() const { return m_data; }
     std::uint64_t size() const { return m_size; }
-    /// Whether [offset, offset + bytes) is in memory, by a sample of its pages.
-    bool inMemory(std::uint64_t offset, std::uint64_t bytes) const;
-    /// Gives back the pages that were touched; touching them again fetches them again.
-    void release() const;
+    bool contains(const std::byte* at) const { return at >= m_data && at < m_data + m_size; }
+    /// Gives back the touched pages of [from, from + bytes), which lies inside, and those around
+    /// them that the system maps along; touching them again fetches them again.
+    void release(const std::byte* from, std::uint64_t bytes) const;
+    /// The system maps pages in parts of this size, around the one that is touched.
+    static constexpr std::uint64_t around = std::uint64_t(64) << 10;
     bool broken() const;
 
   private:

@@ -137,10 +137,26 @@ InPlace NumberSource::inPlace(std::int64_t first, std::int64_t count, const Regi
     const std::uint64_t start =
         m_offset + static_cast<std::uint64_t>(first) * m_bytesPerSample +
         static_cast<std::uint64_t>(region.row * columns()) * dtypeSize(dtype());
+    const auto end = start + static_cast<std::uint64_t>(count - 1) * m_bytesPerSample + bytes;
+    if (end > file->size() || file->broken()) {
+        return {};
+    }
+    double there = 0;
+    std::vector<std::uint64_t> incomplete;
     for (std::int64_t s = 0; s < count; ++s) {
-        if (!file->inMemory(start + static_cast<std::uint64_t>(s) * m_bytesPerSample, bytes)) {
+        const std::uint64_t at = start + static_cast<std::uint64_t>(s) * m_bytesPerSample;
+        const double share = shareInMemory(m_descriptor, at, bytes);
+        there += share;
+        if (share < 1) {
+            incomplete.push_back(at);
+        }
+        if (there + double(count - 1 - s) < mostlyInMemory * double(count)) {
             return {};
         }
+    }
+    // The system has dropped some pages: fetched again, they stay.
+    for (const std::uint64_t at : incomplete) {
+        m_disk->announce(at, bytes);
     }
     return {file->data() + start, static_cast<std::int64_t>(m_bytesPerSample)};
 }

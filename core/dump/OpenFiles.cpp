@@ -93,12 +93,6 @@ const MappedFile* DiskFile::mapped() const {
     return m_shown;
 }
 
-void DiskFile::releaseMapped() const {
-    if (const MappedFile* file = m_shown) {
-        file->release();
-    }
-}
-
 bool DiskFile::broken() const {
     const MappedFile* file = m_shown;
     return file != nullptr && file->broken();
@@ -163,7 +157,7 @@ std::size_t DiskFile::read(std::uint64_t offset, std::size_t bytes, std::size_t 
     const bool fits = align > 0 && offset % align == 0 && bytes % align == 0 &&
                       reinterpret_cast<std::uintptr_t>(target) % align == 0;
     std::size_t done = 0;
-    if (fits && !pagesInMemory(m_descriptor, offset, needed)) {
+    if (fits && shareInMemory(m_descriptor, offset, needed) < mostlyInMemory) {
         done = readDirect(offset, bytes, target);
     }
     // Also where the first way failed midway: the page cache knows better, or tells the error.
@@ -189,10 +183,14 @@ const DiskFile* OpenFiles::find(const std::string& file) {
     return m_files.emplace(file, std::make_unique<DiskFile>(fd, file)).first->second.get();
 }
 
-void OpenFiles::releaseMapped() const {
+const MappedFile* OpenFiles::mappedAt(const std::byte* at) const {
     for (const auto& entry : m_files) {
-        entry.second->releaseMapped();
+        const MappedFile* file = entry.second->known();
+        if (file != nullptr && file->contains(at)) {
+            return file;
+        }
     }
+    return nullptr;
 }
 
 bool OpenFiles::anyBroken() const {

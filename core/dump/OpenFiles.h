@@ -30,7 +30,8 @@ class DiskFile {
     std::uint64_t size() const;
     /// The file as memory; null where it can't be mapped.
     const MappedFile* mapped() const;
-    void releaseMapped() const;
+    /// The same, if it was asked for before.
+    const MappedFile* known() const { return m_shown; }
     bool broken() const;
 
     /// What offsets, lengths and addresses of reads past the page cache must be multiples of; 0:
@@ -70,7 +71,8 @@ class DiskFile {
 class OpenFiles {
   public:
     const DiskFile* find(const std::string& file); ///< null if it can't be opened
-    void releaseMapped() const;
+    /// The one that `at` lies in; null: none.
+    const MappedFile* mappedAt(const std::byte* at) const;
     bool anyBroken() const;
 
   private:

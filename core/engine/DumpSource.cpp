@@ -70,7 +70,10 @@ class DumpSource final : public GradientSource {
                                samples, region, again);
     }
     bool readsInParallel() const override { return true; }
-    void releaseInPlace() const override { m_reader.releaseInPlace(); }
+    void releaseInPlace(const dump::InPlace& numbers, std::int64_t samples,
+                        std::int64_t bytes) const override {
+        m_reader.releaseInPlace(numbers, samples, bytes);
+    }
     void checkInPlace() const override { m_reader.checkInPlace(); }
 
     bool hasFactors(const dump::TaskInfo&, const dump::ParameterEntry& parameter) const override {

@@ -63,7 +63,8 @@ class GradientSource {
     }
     /// Whether several threads read faster than one.
     virtual bool readsInParallel() const { return false; }
-    virtual void releaseInPlace() const {}
+    virtual void releaseInPlace(const dump::InPlace&, std::int64_t /*samples*/,
+                                std::int64_t /*bytes*/) const {}
     virtual void checkInPlace() const {}
     /// True when readFactors() serves this parameter.
     virtual bool hasFactors(const dump::TaskInfo& task,

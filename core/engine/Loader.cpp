@@ -56,8 +56,8 @@ Loader::~Loader() {
     for (std::thread& thread : m_threads) {
         thread.join();
     }
-    if (m_inPlace > 0) {
-        m_context.source->releaseInPlace();
+    while (!m_idle.empty()) {
+        releaseOldest();
     }
 }
 

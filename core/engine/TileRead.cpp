@@ -10,15 +10,6 @@ namespace qkov::engine {
 
 namespace {
 
-/// What using numbers in place costs: the system maps some pages around those that are touched.
-std::int64_t inPlaceBytes(const LoadedNumbers& numbers, const dump::Region& region) {
-    constexpr std::int64_t around = std::int64_t(64) << 10;
-    const std::int64_t sample =
-        region.count() * static_cast<std::int64_t>(dtypeSize(numbers.dtype));
-    return static_cast<std::int64_t>(numbers.samples.size()) *
-           std::min(numbers.inPlace.sampleBytes, sample + around);
-}
-
 template <class Bits>
 bool anyAbove(const std::byte* values, std::int64_t n, Bits sign) {
     Bits most = 0;
@@ -109,26 +100,37 @@ bool Loader::findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry&
         return false;
     }
     out.dtype = m_context.source->nativeType(task, entry, quantity);
-    const std::int64_t bytes = inPlaceBytes(out, region);
-    const std::int64_t used =
-        count * region.count() * static_cast<std::int64_t>(dtypeSize(out.dtype));
-    if (bytes > used + used / 4) {
+    const std::int64_t own = region.count() * static_cast<std::int64_t>(dtypeSize(out.dtype));
+    const std::int64_t takes = dump::DumpReader::inPlaceBytes(out.inPlace, count, own);
+    if (takes > count * own + count * own / 4) {
         out.inPlace = {}; // small pieces: more would be mapped than is used, and than is planned
         return false;
     }
-    out.mapped = true;
+    out.mapped = takes;
     const std::lock_guard lock(m_roomMutex);
-    makeRoom(bytes);
-    m_inPlace += bytes;
-    m_inUse += bytes;
+    const auto known = std::find_if(m_idle.begin(), m_idle.end(), [&](const Mapped& m) {
+        return m.where.values == out.inPlace.values && m.samples == count && m.bytes == own;
+    });
+    if (known != m_idle.end()) {
+        m_idle.erase(known);
+    } else {
+        makeRoom(takes);
+        m_inPlace += takes;
+    }
     return true;
+}
+
+void Loader::releaseOldest() {
+    const Mapped oldest = m_idle.front();
+    m_idle.pop_front();
+    m_context.source->releaseInPlace(oldest.where, oldest.samples, oldest.bytes);
+    m_inPlace -= oldest.takes;
 }
 
 void Loader::makeRoom(std::int64_t bytes) {
     const auto tooMuch = [&] { return m_inPlace + m_pool.bytes() + bytes > m_room; };
-    if (m_inPlace > m_inUse && tooMuch()) {
-        m_context.source->releaseInPlace();
-        m_inPlace = m_inUse; // what lives is touched again
+    while (!m_idle.empty() && tooMuch()) {
+        releaseOldest();
     }
     if (tooMuch()) {
         m_pool.trim(m_room - m_inPlace - bytes);
@@ -145,11 +147,14 @@ BufferPool::Buffer Loader::buffer(std::int64_t bytes) {
 void Loader::giveBack(LoadedTile& tile) {
     for (auto& task : tile.numbers) {
         for (LoadedNumbers& numbers : task) {
-            if (numbers.mapped) {
+            if (numbers.mapped > 0) {
                 const std::lock_guard lock(m_roomMutex);
-                m_inUse -= inPlaceBytes(numbers, tile.spec.region);
+                m_idle.push_back(
+                    {numbers.inPlace, static_cast<std::int64_t>(numbers.samples.size()),
+                     tile.spec.region.count() * static_cast<std::int64_t>(dtypeSize(numbers.dtype)),
+                     numbers.mapped});
             }
-            numbers.mapped = false;
+            numbers.mapped = 0;
             numbers.inPlace = {};
             m_pool.give(std::move(numbers.buffer));
             m_pool.give(std::move(numbers.gradOutput));

@@ -94,7 +94,7 @@ struct LoadedNumbers {
     std::vector<std::int32_t> selected; ///< where the selected samples lie in it
     dump::InPlace inPlace;              ///< where dense numbers lie: the source's own memory, or
     BufferPool::Buffer buffer;          ///< this, which holds input factors otherwise
-    bool mapped = false;                ///< inPlace is the source's own memory
+    std::int64_t mapped = 0;            ///< inPlace is the source's own memory: bytes it takes
     bool factored = false;
     std::array<DType, 2> factorTypes{};
     BufferPool::Buffer gradOutput;
@@ -184,9 +184,10 @@ class Loader {
     void checkContributions(const dump::TaskInfo& task, const dump::ParameterEntry& entry,
                             std::int64_t count, const std::byte* values, DType type,
                             std::int64_t sample) const;
-    /// Gives back pages used in place and buffers kept for later if these and `bytes` more are too
-    /// much. Under m_roomMutex.
+    /// Gives back pages that were used in place and buffers kept for later as far as these and
+    /// `bytes` more are too much. Under m_roomMutex.
     void makeRoom(std::int64_t bytes);
+    void releaseOldest(); ///< of m_idle
     BufferPool::Buffer buffer(std::int64_t bytes);
     /// What was used in place and in buffers is free again.
     void giveBack(LoadedTile& tile);
@@ -212,8 +213,14 @@ class Loader {
 
     std::mutex m_roomMutex;
     bool m_usesInPlace;
-    std::int64_t m_inPlace = 0; ///< bytes used since the last release
-    std::int64_t m_inUse = 0;   ///< of these, by tiles that still live
+    /// Numbers in the source's own memory, as LoadedNumbers has them.
+    struct Mapped {
+        dump::InPlace where;
+        std::int64_t samples = 0, bytes = 0; ///< bytes of each sample
+        std::int64_t takes = 0;
+    };
+    std::deque<Mapped> m_idle; ///< of tiles no longer used, oldest first: their pages are there yet
+    std::int64_t m_inPlace = 0; ///< bytes that these and the ones in use take
 };
 
 } // namespace qkov::engine

@@ -26,6 +26,7 @@ std::int64_t sumsOf(const ScoreCall& call) {
 } // namespace
 
 /// The right side of a chunk stays in the second-level cache, beside what is fetched for the next.
+/// Half of it: samples lie multiples of a page apart, so they share few of its sets.
 std::int64_t CpuBackend::scoreDepth(const ScoreCall& call) const {
     const CpuTile& a = cpuTile(call.a);
     const CpuTile& b = cpuTile(call.b);
@@ -33,7 +34,7 @@ std::int64_t CpuBackend::scoreDepth(const ScoreCall& call) const {
     const auto nB = static_cast<std::int64_t>(call.samplesB.size());
     const std::int64_t perNumber =
         std::max<std::int64_t>(1, nB * 4 + nA * a.width() + nB * b.width());
-    const std::int64_t fit = m_cache * 7 / 10 / perNumber;
+    const std::int64_t fit = m_cache / 2 / perNumber;
     const std::int64_t most = std::clamp(fit / packAlign * packAlign, shortestChunk, longestChunk);
     const std::int64_t count = call.partA.count();
     const bool together = a.together(call.partA) && b.together(call.partB);
@@ -46,7 +47,7 @@ std::int64_t CpuBackend::scoreDepth(const ScoreCall& call) const {
 
 std::int64_t CpuBackend::scoreBytes(std::int64_t calls, std::int64_t nA, std::int64_t nB,
                                     std::int64_t weightings) const {
-    const std::int64_t packed = std::max(m_cache * 7 / 10, nB * shortestChunk * 4) + (64 << 10);
+    const std::int64_t packed = std::max(m_cache / 2, nB * shortestChunk * 4) + (64 << 10);
     const std::int64_t sums = weightings * nA * nB * static_cast<std::int64_t>(sizeof(double));
     return m_threads * (packed + std::min(calls * sums, std::max(sums, sumsBytes / m_threads)));
 }
@@ -131,7 +132,11 @@ void CpuBackend::scoreItem(std::span<const ScoreCall> calls, const Item& item, W
             const std::int64_t end = std::min(item.end, k + item.step);
             worker.ahead.clear();
             addFetches(cpuTile(next.b), next.partB, k, end, next.samplesB, worker.ahead);
-            addFetches(cpuTile(next.a), next.partA, k, end, next.samplesA, worker.ahead);
+            // Its first rows alone: packing some fetches the next ones.
+            const auto rows =
+                std::min(next.samplesA.size(), static_cast<std::size_t>(m_kernels.rows));
+            addFetches(cpuTile(next.a), next.partA, k, end, next.samplesA.first(rows),
+                       worker.ahead);
             for (const cpu::Fetch& f : worker.ahead) {
                 ahead.lines += f.lines * f.count;
             }

@@ -94,14 +94,19 @@ void forRuns(const CpuTile& tile, const TilePart& part, std::int64_t begin, std:
 inline void addFetches(const CpuTile& tile, const TilePart& part, std::int64_t begin,
                        std::int64_t end, std::span<const std::int32_t> samples,
                        std::vector<cpu::Fetch>& fetches) {
-    forRuns(
-        tile, part, begin, end,
-        [&](std::int64_t row, std::int64_t column, const cpu::Runs& runs, std::int64_t) {
-            const std::int64_t lines = (runs.length * tile.width() + 63) / 64;
-            for (const std::int32_t sample : samples) {
-                fetches.push_back({tile.at(sample, row, column), lines, runs.count, runs.stride});
-            }
-        });
+    constexpr std::int64_t line = cpu::cacheLine;
+    forRuns(tile, part, begin, end,
+            [&](std::int64_t row, std::int64_t column, const cpu::Runs& runs, std::int64_t) {
+                for (const std::int32_t sample : samples) {
+                    // Numbers of a file need not begin with a cache line.
+                    const char* at = tile.at(sample, row, column);
+                    const auto over =
+                        static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(at) % line);
+                    fetches.push_back({at - over,
+                                       (over + runs.length * tile.width() + line - 1) / line,
+                                       runs.count, runs.stride});
+                }
+            });
 }
 
 /// Bytes of a core's second-level cache.

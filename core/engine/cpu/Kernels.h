@@ -12,6 +12,9 @@ inline constexpr std::int64_t packAlign = 16;
 /// Samples that one call of `pack` or `accumulate` takes at most.
 inline constexpr std::int64_t mostTogether = 8;
 
+/// Bytes.
+inline constexpr std::int64_t cacheLine = 64;
+
 /// Of the state of Kernels::largest.
 inline constexpr std::int64_t extremeBytes = 64;
 

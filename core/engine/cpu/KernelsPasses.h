@@ -39,12 +39,17 @@ struct Pack {
         const int64_t count = known > 0 ? known : samples;
         const int64_t n = runs.length;
         const int64_t whole = n - n % lanes;
+        // Runs need not begin with a cache line: the first one, then that of each vector's last
+        // byte.
+        for (int64_t i = 0; i < count; ++i) {
+            prefetch(sources[i] + r * runs.stride + ahead);
+        }
         for (int64_t k = 0; k < whole; k += lanes) {
             const int64_t at = r * runs.stride + k * sizeOf(type);
             const V weight = w != nullptr ? loadAs<V>(w + k) : splat(1);
 #pragma GCC unroll 8
             for (int64_t i = 0; i < count; ++i, to += lanes) {
-                prefetch(sources[i] + at + ahead);
+                prefetch(sources[i] + at + ahead + (lanes * sizeOf(type) - 1));
                 storeAs(to, changed<change>(load<type>(sources[i] + at, s[i], scales[i])) * weight);
             }
         }

@@ -180,9 +180,9 @@ inline void fetchShare(Ahead& ahead) {
         const Fetch& f = ahead.fetches[ahead.fetch];
         const int64_t rest = f.lines - ahead.line;
         const int64_t n = rest < left ? rest : left;
-        const char* p = f.at + ahead.run * f.stride + ahead.line * 64;
+        const char* p = f.at + ahead.run * f.stride + ahead.line * cacheLine;
         for (int64_t i = 0; i < n; ++i) {
-            prefetch(p + i * 64);
+            prefetch(p + i * cacheLine);
         }
         left -= n;
         ahead.line += n;

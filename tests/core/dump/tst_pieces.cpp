@@ -2,6 +2,7 @@
 // Pieces read by several threads give what a plain read gives, wherever the file's pages are.
 #include "DumpFixture.h"
 #include "ReadPieces.h"
+#include "dump/MappedFile.h"
 #include "engine/Compute.h"
 
 #include <QtTest>
@@ -10,6 +11,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <unistd.h>
 
@@ -34,6 +36,13 @@ void setPages(const std::filesystem::path& file, Pages pages) {
         }
     }
     ::close(fd);
+}
+
+double shareOf(const std::filesystem::path& file) {
+    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    const double share = shareInMemory(fd, 0, std::filesystem::file_size(file));
+    ::close(fd);
+    return share;
 }
 
 void writeDump(const std::filesystem::path& file, DType type, std::int64_t width, unsigned seed) {
@@ -81,6 +90,7 @@ class TestPieces : public QObject {
     void sameNumbers();
     void sameScores();
     void shrunk();
+    void inPlace();
 
   private:
     std::filesystem::path path(const char* name) const {
@@ -205,6 +215,63 @@ void TestPieces::shrunk() {
     q.mode = engine::Mode::structural;
     Job job;
     QVERIFY_EXCEPTION_THROWN(engine::compute(*source, q, job), InputError);
+}
+
+/// Numbers are used where the page cache holds them, also where it has lost a few; large ones begin
+/// where reads past it may.
+void TestPieces::inPlace() {
+    const std::filesystem::path file = path("inplace.h5");
+    writeDump(file, DType::f32, 512, 9);
+    const DumpReader reader(file);
+    const TaskInfo& task = reader.info().tasks[0];
+    const std::string parameter = "model.layers.0.self_attn.k_proj.weight";
+    const std::int64_t first = 2, count = 9;
+    const Region region{10, 200, 0, 512};
+    const std::int64_t bytes = region.count() * 4;
+    const auto direct = reader.direct(task, parameter, Part::gradients);
+    QVERIFY(direct.has_value());
+    QCOMPARE(direct->offset % 4096, 0U);
+    std::vector<std::int64_t> samples(static_cast<std::size_t>(count));
+    std::iota(samples.begin(), samples.end(), first);
+    std::vector<std::byte> expected(static_cast<std::size_t>(count * bytes));
+    reader.readRaw(task, parameter, Part::gradients, samples, region, expected.data());
+
+    const auto find = [&] {
+        return reader.inPlace(task, parameter, Part::gradients, first, count, region);
+    };
+    const auto same = [&](const InPlace& found) {
+        for (std::int64_t s = 0; s < count; ++s) {
+            if (std::memcmp(found.values + s * found.sampleBytes, expected.data() + s * bytes,
+                            static_cast<std::size_t>(bytes)) != 0) {
+                return false;
+            }
+        }
+        return true;
+    };
+    setPages(file, Pages::here);
+    const InPlace here = find();
+    QVERIFY(here.values != nullptr);
+    QVERIFY(same(here));
+    reader.releaseInPlace(here, count, bytes);
+    QVERIFY(same(here));
+    reader.releaseInPlace(here, count, bytes);
+
+    const auto drop = [&](std::int64_t sample, std::int64_t samplesToDrop) {
+        const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+        ::posix_fadvise(fd, static_cast<off_t>(direct->offset + std::uint64_t(sample) * 250 * 2048),
+                        static_cast<off_t>(samplesToDrop * 250 * 2048), POSIX_FADV_DONTNEED);
+        ::close(fd);
+    };
+    drop(5, 1);
+    const InPlace most = find();
+    QVERIFY(most.values != nullptr);
+    QVERIFY(same(most));
+    reader.releaseInPlace(most, count, bytes);
+    setPages(file, Pages::away);
+    if (shareOf(file) > 0.5) {
+        QSKIP("this file system keeps its pages");
+    }
+    QVERIFY(find().values == nullptr);
 }
 
 QTEST_APPLESS_MAIN(TestPieces)

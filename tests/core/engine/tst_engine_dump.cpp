@@ -278,17 +278,15 @@ void TestEngineDump::fileThatShrinksWhileMapped() {
     {
         const auto mapped = dump::MappedFile::open(descriptor, std::uint64_t(1) << 20);
         QVERIFY(mapped != nullptr);
-        QVERIFY(mapped->inMemory(0, 1 << 20));
-        QVERIFY(!mapped->inMemory(1, 1 << 20));
+        QVERIFY(dump::shareInMemory(descriptor, 0, 1 << 20) > 0.99);
         QCOMPARE(char(mapped->data()[1 << 19]), 'x');
         QVERIFY(!mapped->broken());
         std::filesystem::resize_file(file, 4096);
-        mapped->release();
+        mapped->release(mapped->data(), mapped->size());
         volatile const std::byte* data = mapped->data();
         QCOMPARE(char(data[100]), 'x');
         QCOMPARE(char(data[1 << 19]), '\0');
         QVERIFY(mapped->broken());
-        QVERIFY(!mapped->inMemory(0, 4096));
     }
     ::close(descriptor);
 }

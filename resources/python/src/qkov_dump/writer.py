@@ -79,7 +79,9 @@ class DumpWriter:
         handle, self._temporary = tempfile.mkstemp(dir=os.path.dirname(self.path),
                                                    prefix=os.path.basename(self.path) + ".tmp-")
         os.close(handle)
-        self.file = h5py.File(self._temporary, "w")
+        # Large data begin where a disk can be read past the page cache, and with a cache line.
+        self.file = h5py.File(self._temporary, "w", alignment_threshold=1 << 16,
+                              alignment_interval=4096)
         self.tasks = {}
         root = self.file.attrs
         root["format"] = "qkov-dump"
