@@ -44,7 +44,8 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
     std::string device = "cpu";
-    std::int64_t samples = 16, layers = 12, batch = 0;
+    std::int64_t samples = 0; ///< 0: 100 on a GPU, 16 on a CPU
+    std::int64_t layers = 12, batch = 0;
     std::vector<std::int64_t> tokens{64, 256};
     std::vector<std::string> check;
     bool loop = true, onlyCapture = false;
@@ -461,6 +462,9 @@ int main(int argc, char** argv) {
     int code = 0;
     try {
         at::set_num_threads(defaultThreadCount());
+        if (o.samples == 0) {
+            o.samples = resolveDevice(o.device).is_cuda() ? 100 : 16;
+        }
         o.check.empty() ? measure(o) : check(o);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());
