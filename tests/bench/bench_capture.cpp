@@ -10,7 +10,8 @@
 //   the attention weights kept as float16, on the device and in host memory
 //
 // bench_capture [--device cpu|cuda] [--samples N] [--tokens T,T] [--layers L] [--batch B]
-//               [--no-loop]
+//               [--no-loop] [--beside "python3 loop_torch.py"]
+//     --beside: the loop that a PyTorch user writes, timed by that command in the same run
 // bench_capture --only-capture [the same options]
 //     nothing but capture, for a profiler
 // bench_capture --check FOLDER… [--device cuda]
@@ -48,6 +49,7 @@ struct Options {
     std::int64_t layers = 12, batch = 0;
     std::vector<std::int64_t> tokens{64, 256};
     std::vector<std::string> check;
+    std::string beside;
     bool loop = true, onlyCapture = false;
 };
 
@@ -205,6 +207,36 @@ void clearGradients(const Decoder& decoder) {
     }
 }
 
+/// Runs the command for one length and prints what its loop takes, as multiples of ours.
+void printBeside(const Options& o, std::int64_t tokens, double capture, double kept,
+                 double packed) {
+    const std::string command = o.beside + " --json --samples " + std::to_string(o.samples) +
+                                " --tokens " + std::to_string(tokens) + " --device " + o.device;
+    std::FILE* pipe = ::popen(command.c_str(), "r");
+    std::string text;
+    char part[4096];
+    for (std::size_t n; pipe != nullptr && (n = std::fread(part, 1, sizeof part, pipe)) > 0;) {
+        text.append(part, n);
+    }
+    const auto start = text.find('{');
+    if (pipe == nullptr || ::pclose(pipe) != 0 || start == std::string::npos) {
+        throw Error("\"" + command + "\" failed");
+    }
+    const auto times = nlohmann::json::parse(text.substr(start));
+    const auto dropped = times.at("dropped").get<double>();
+    const auto device = times.at("device").get<double>();
+    const auto half = times.at("half").get<double>();
+    std::printf("  the PyTorch loop: gradients dropped %.3f s (%.1f x capture)", dropped,
+                dropped / capture);
+    if (kept > 0) {
+        std::printf(", the attention's kept on the GPU %.3f s (%.1f x the same of capture)", device,
+                    device / kept);
+    }
+    std::printf(", the attention's in memory %.3f s (%.1f x the same of capture)\n", half,
+                half / packed);
+    std::fflush(stdout);
+}
+
 void measure(const Options& o) {
     const at::Device device = resolveDevice(o.device);
     const auto folder = makeModel(o.layers);
@@ -357,6 +389,9 @@ void measure(const Options& o) {
         }
         std::printf("\n");
         std::fflush(stdout);
+        if (!o.beside.empty()) {
+            printBeside(o, tokens, capture, kept, packed);
+        }
     }
     // Torch 2 brings a remove_all() of another standard library, which crashes here.
     for (const char* file : {"model.safetensors", "config.json"}) {
@@ -439,6 +474,8 @@ int main(int argc, char** argv) {
             o.layers = std::max(1L, std::atol(next().c_str()));
         } else if (a == "--batch") {
             o.batch = std::atol(next().c_str());
+        } else if (a == "--beside") {
+            o.beside = next();
         } else if (a == "--only-capture") {
             o.onlyCapture = true;
         } else if (a == "--no-loop") {
