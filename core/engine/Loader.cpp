@@ -40,8 +40,7 @@ Loader::Loader(const Context& context, const std::vector<Bundle>& bundles, const
         const int passes = once || group.resident ? 1 : group.passes;
         for (int pass = 0; pass < passes; ++pass) {
             for (const TileSpec& spec : group.tiles) {
-                m_order.push_back(
-                    {group.bundle, spec, sizeOf(group.bundle, spec), pass + 1 < passes});
+                m_order.push_back(wanted(group.bundle, spec, pass + 1 < passes));
             }
         }
     }
@@ -61,53 +60,11 @@ Loader::~Loader() {
     }
 }
 
-Loader::Size Loader::sizeOf(std::size_t bundle, const TileSpec& spec) const {
-    const BundleParameter& parameter = m_bundles[bundle].parameters[spec.parameter];
-    const Needs needs = needsOf(m_context, parameter);
-    Size size;
-    const auto buffer = [&size](std::int64_t bytes) {
-        size.read +=
-            static_cast<std::int64_t>(LargeMemory::sizeFor(static_cast<std::size_t>(bytes)));
-    };
-    for (std::size_t t = 0; t < 2; ++t) {
-        for (std::size_t q = 0; q < 2; ++q) {
-            if (!needs[t][q].used) {
-                continue;
-            }
-            const TaskSelection& selection = m_context.tasks[t];
-            const auto& samples = needs[t][q].all ? selection.all : selection.selected;
-            const dump::ParameterEntry& entry = *parameter.entries[t];
-            const auto quantity = static_cast<Quantity>(q);
-            const auto count = static_cast<std::int64_t>(samples.size());
-            if (quantity != Quantity::gradients ||
-                !m_context.source->hasFactors(*selection.task, entry)) {
-                const DType type = m_context.source->nativeType(*selection.task, entry, quantity);
-                buffer(count * spec.region.count() * static_cast<std::int64_t>(dtypeSize(type)));
-                continue;
-            }
-            const auto lengths = m_context.source->factorLengths(*selection.task, entry);
-            const auto types = m_context.source->factorTypes(*selection.task, entry);
-            std::int64_t tokens = 0;
-            for (const std::int64_t s : samples) {
-                tokens += lengths[static_cast<std::size_t>(s)];
-            }
-            FactorData data;
-            data.inputDtype = types[0];
-            data.gradOutputDtype = types[1];
-            data.samples = count;
-            data.rows = spec.region.rows;
-            data.columns = spec.region.columns;
-            data.inOut = entry.inOut;
-            const int device = m_backend.device();
-            if (device < 0 ||
-                m_context.source->deviceFactors(*selection.task, entry).device != device) {
-                buffer(tokens * data.inputs() * static_cast<std::int64_t>(dtypeSize(types[0])));
-                buffer(tokens * data.outputs() * static_cast<std::int64_t>(dtypeSize(types[1])));
-            }
-            size.more += m_backend.keepsFactors() ? 0 : m_backend.factorTileBytes(data);
-        }
-    }
-    return size;
+Loader::Wanted Loader::wanted(std::size_t bundle, const TileSpec& spec, bool again) const {
+    return {bundle, spec,
+            tileBytesOf(m_context, m_bundles[bundle].parameters[spec.parameter], spec.region,
+                        m_backend),
+            again};
 }
 
 int Loader::threadCount() {
@@ -162,7 +119,7 @@ void Loader::ahead(std::size_t bundle, const TileSpec& spec) {
             return;
         }
     }
-    push({bundle, spec, sizeOf(bundle, spec), false});
+    push(wanted(bundle, spec, false));
 }
 
 std::unique_ptr<LoadedTile> Loader::take(std::size_t bundle, const TileSpec& spec) {
@@ -182,7 +139,7 @@ std::unique_ptr<LoadedTile> Loader::take(std::size_t bundle, const TileSpec& spe
             next = std::find_if(m_order.begin(), m_order.end(), is);
         }
         if (next == m_order.end()) {
-            push({bundle, spec, sizeOf(bundle, spec), false});
+            push(wanted(bundle, spec, false));
         } else {
             m_at = static_cast<std::size_t>(next - m_order.begin()) + 1;
             push(*next);

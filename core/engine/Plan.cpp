@@ -77,52 +77,6 @@ Bytes numberBytes(const Context& c, const BundleParameter& p, const dump::Region
     return bytes;
 }
 
-struct LoadedBytes {
-    std::int64_t read = 0; ///< in buffers
-    std::int64_t more = 0; ///< once a backend has it
-};
-/// What a tile takes, as Loader and backend hold it.
-LoadedBytes loadedBytes(const Context& c, const BundleParameter& p, const dump::Region& region,
-                        const Backend& backend) {
-    const Needs needs = needsOf(c, p);
-    LoadedBytes bytes;
-    const auto buffer = [&](std::int64_t n) {
-        bytes.read += static_cast<std::int64_t>(LargeMemory::sizeFor(static_cast<std::size_t>(n)));
-    };
-    for (std::size_t t = 0; t < 2; ++t) {
-        for (std::size_t q = 0; q < 2; ++q) {
-            if (!needs[t][q].used) {
-                continue;
-            }
-            const dump::TaskInfo& task = *c.tasks[t].task;
-            const dump::ParameterEntry& entry = *p.entries[t];
-            if (static_cast<Quantity>(q) == Quantity::gradients &&
-                c.source->hasFactors(task, entry)) {
-                const std::int64_t tokens = tokensOf(c, t, needs[t][q], entry);
-                const auto types = c.source->factorTypes(task, entry);
-                FactorData data;
-                data.inputDtype = types[0];
-                data.gradOutputDtype = types[1];
-                data.samples = sampleCount(c, t, needs[t][q]);
-                data.rows = region.rows;
-                data.columns = region.columns;
-                data.inOut = entry.inOut;
-                if (!liesThere(c, task, entry, backend)) {
-                    buffer(tokens * data.inputs() * static_cast<std::int64_t>(dtypeSize(types[0])));
-                    buffer(tokens * data.outputs() *
-                           static_cast<std::int64_t>(dtypeSize(types[1])));
-                }
-                bytes.more += backend.keepsFactors() ? 0 : backend.factorTileBytes(data);
-            } else {
-                const DType type = c.source->nativeType(task, entry, static_cast<Quantity>(q));
-                buffer(sampleCount(c, t, needs[t][q]) * region.count() *
-                       static_cast<std::int64_t>(dtypeSize(type)));
-            }
-        }
-    }
-    return bytes;
-}
-
 /// Sums (profile), Fisher where it is computed, products. Tiles that stay are loaded in a pass of
 /// their own when nothing else does it.
 int passesOver(const Context& c, const Bundle& bundle, bool resident) {
@@ -222,6 +176,47 @@ Needs needsOf(const Context& c, const BundleParameter& p) {
         }
     }
     return needs;
+}
+
+TileBytes tileBytesOf(const Context& c, const BundleParameter& p, const dump::Region& region,
+                      const Backend& backend) {
+    const Needs needs = needsOf(c, p);
+    TileBytes bytes;
+    const auto buffer = [&](std::int64_t n) {
+        bytes.read += static_cast<std::int64_t>(LargeMemory::sizeFor(static_cast<std::size_t>(n)));
+    };
+    for (std::size_t t = 0; t < 2; ++t) {
+        for (std::size_t q = 0; q < 2; ++q) {
+            if (!needs[t][q].used) {
+                continue;
+            }
+            const dump::TaskInfo& task = *c.tasks[t].task;
+            const dump::ParameterEntry& entry = *p.entries[t];
+            if (static_cast<Quantity>(q) == Quantity::gradients &&
+                c.source->hasFactors(task, entry)) {
+                const std::int64_t tokens = tokensOf(c, t, needs[t][q], entry);
+                const auto types = c.source->factorTypes(task, entry);
+                FactorData data;
+                data.inputDtype = types[0];
+                data.gradOutputDtype = types[1];
+                data.samples = sampleCount(c, t, needs[t][q]);
+                data.rows = region.rows;
+                data.columns = region.columns;
+                data.inOut = entry.inOut;
+                if (!liesThere(c, task, entry, backend)) {
+                    buffer(tokens * data.inputs() * static_cast<std::int64_t>(dtypeSize(types[0])));
+                    buffer(tokens * data.outputs() *
+                           static_cast<std::int64_t>(dtypeSize(types[1])));
+                }
+                bytes.more += backend.keepsFactors() ? 0 : backend.factorTileBytes(data);
+            } else {
+                const DType type = c.source->nativeType(task, entry, static_cast<Quantity>(q));
+                buffer(sampleCount(c, t, needs[t][q]) * region.count() *
+                       static_cast<std::int64_t>(dtypeSize(type)));
+            }
+        }
+    }
+    return bytes;
 }
 
 ChunkBytes chunkBytesOf(const Context& c, const BundleParameter& p, const dump::Region& region) {
@@ -334,7 +329,7 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
         const Group& group = plan.groups[g];
         const auto loaded = [&](const Group& of, std::size_t tile) {
             const TileSpec& spec = of.tiles[tile];
-            return loadedBytes(c, bundles[of.bundle].parameters[spec.parameter], spec.region,
+            return tileBytesOf(c, bundles[of.bundle].parameters[spec.parameter], spec.region,
                                backend);
         };
         // The next tile is read while one is worked on; the next group's first while all of a
@@ -344,7 +339,7 @@ Plan makePlan(const Context& c, const std::vector<Bundle>& bundles, const Backen
         std::int64_t all = 0;
         std::int64_t most = 0;
         for (std::size_t t = 0; t < group.tiles.size(); ++t) {
-            const LoadedBytes own = loaded(group, t);
+            const TileBytes own = loaded(group, t);
             const std::int64_t next = t + 1 < group.tiles.size() ? loaded(group, t + 1).read : 0;
             all += own.read + own.more;
             most = std::max(most, own.read + own.more + next);

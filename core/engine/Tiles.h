@@ -50,6 +50,13 @@ struct Plan {
     std::int64_t readBytes = 0; ///< over the whole run, repeated passes included
     int passes = 1;             ///< over groups that are not resident
 };
+/// What a tile takes, as Loader and backend hold it.
+struct TileBytes {
+    std::int64_t read = 0; ///< in buffers
+    std::int64_t more = 0; ///< that the backend adds once it has it
+};
+TileBytes tileBytesOf(const Context& context, const BundleParameter& parameter,
+                      const dump::Region& region, const Backend& backend);
 /// What a tile's compressed numbers take beside it; zero where there are none.
 struct ChunkBytes {
     std::int64_t kept = 0;    ///< chunks that the next tile needs too
@@ -135,14 +142,10 @@ class Loader {
     static int threadCount(); ///< that read at the same time, where the source allows it
 
   private:
-    /// What a tile takes: in buffers, and what a backend adds to it.
-    struct Size {
-        std::int64_t read = 0, more = 0;
-    };
     struct Wanted {
         std::size_t bundle = 0;
         TileSpec spec;
-        Size size;
+        TileBytes size;
         bool again = false; ///< the same numbers will be asked for once more
     };
     using Piece = std::function<void()>;
@@ -161,7 +164,7 @@ class Loader {
     };
     using Queue = std::deque<std::shared_ptr<Pending>>;
 
-    Size sizeOf(std::size_t bundle, const TileSpec& spec) const;
+    Wanted wanted(std::size_t bundle, const TileSpec& spec, bool again) const;
     void push(const Wanted& wanted);
     void pushMore();
     void drop(const std::shared_ptr<Pending>& pending);

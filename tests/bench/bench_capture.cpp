@@ -16,11 +16,11 @@
 //     nothing but capture, for a profiler
 // bench_capture --check FOLDER… [--device cuda]
 //     gradients and head scores on the device against float64 on the CPU
+#include "CaptureBench.h"
 #include "base/Error.h"
 #include "base/Threads.h"
 #include "collect/CollectRun.h"
 #include "collect/DeviceStore.h"
-#include "collect/HeadScores.h"
 
 #include <ATen/Parallel.h>
 
@@ -29,7 +29,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -52,79 +51,6 @@ struct Options {
     std::string beside;
     bool loop = true, onlyCapture = false;
 };
-
-/// A folder with a GPT-2-small of random float16 weights.
-std::filesystem::path makeModel(std::int64_t layers) {
-    const std::int64_t D = 768, V = 50257;
-    const auto folder = std::filesystem::temp_directory_path() / "qkov-bench-capture";
-    std::filesystem::create_directories(folder);
-    const nlohmann::json config{{"model_type", "gpt2"},
-                                {"vocab_size", V},
-                                {"n_embd", D},
-                                {"n_layer", layers},
-                                {"n_head", 12},
-                                {"n_positions", 1024},
-                                {"activation_function", "gelu_new"}};
-    std::ofstream(folder / "config.json") << config;
-    nlohmann::json header = nlohmann::json::object();
-    std::int64_t offset = 0;
-    const auto add = [&](const std::string& name, std::vector<std::int64_t> shape) {
-        std::int64_t n = 2;
-        for (const auto d : shape) {
-            n *= d;
-        }
-        header[name] = {{"dtype", "F16"}, {"shape", shape}, {"data_offsets", {offset, offset + n}}};
-        offset += n;
-    };
-    add("wte.weight", {V, D});
-    add("wpe.weight", {1024, D});
-    for (const char* part : {"ln_f.weight", "ln_f.bias"}) {
-        add(part, {D});
-    }
-    for (std::int64_t l = 0; l < layers; ++l) {
-        const std::string h = "h." + std::to_string(l) + ".";
-        for (const char* part : {"ln_1.weight", "ln_1.bias", "ln_2.weight", "ln_2.bias",
-                                 "attn.c_proj.bias", "mlp.c_proj.bias"}) {
-            add(h + part, {D});
-        }
-        add(h + "attn.c_attn.weight", {D, 3 * D});
-        add(h + "attn.c_attn.bias", {3 * D});
-        add(h + "attn.c_proj.weight", {D, D});
-        add(h + "mlp.c_fc.weight", {D, 4 * D});
-        add(h + "mlp.c_fc.bias", {4 * D});
-        add(h + "mlp.c_proj.weight", {4 * D, D});
-    }
-    const std::string text = header.dump();
-    const std::uint64_t length = text.size();
-    std::ofstream out(folder / "model.safetensors", std::ios::binary);
-    out.write(reinterpret_cast<const char*>(&length), 8);
-    out << text;
-    std::mt19937 random(1);
-    std::vector<std::uint16_t> block(1 << 20);
-    for (auto& v : block) { // ± 2^-8 … 2^-5
-        const auto bits = random();
-        v = static_cast<std::uint16_t>((bits & 0x8000) | ((7 + (bits >> 16) % 4) << 10) |
-                                       (bits & 0x3ff));
-    }
-    for (std::int64_t left = offset; left > 0;) {
-        const auto n = std::min<std::int64_t>(left, std::int64_t(block.size()) * 2);
-        out.write(reinterpret_cast<const char*>(block.data()), n);
-        left -= n;
-    }
-    return folder;
-}
-
-Decoder openDecoder(const std::filesystem::path& folder, const model::Checkpoint& checkpoint,
-                    at::ScalarType compute, at::Device device, bool plain = false) {
-    std::vector<std::string> names;
-    for (const auto& [name, entry] : checkpoint.tensors()) {
-        names.push_back(name);
-    }
-    DecoderLoading loading;
-    loading.plainWeights = plain;
-    return Decoder(decoderSpec(checkpoint.shape(), folder / "config.json", names), checkpoint,
-                   compute, device, loading);
-}
 
 void wait(at::Device device) {
     if (device.is_cuda()) {
@@ -239,10 +165,10 @@ void printBeside(const Options& o, std::int64_t tokens, double capture, double k
 
 void measure(const Options& o) {
     const at::Device device = resolveDevice(o.device);
-    const auto folder = makeModel(o.layers);
+    const auto folder = bench::makeModel(o.layers);
     const auto checkpoint = model::Checkpoint::open(folder);
-    const Decoder decoder = openDecoder(folder, checkpoint, at::kFloat, device);
-    const Decoder trained = openDecoder(folder, checkpoint, at::kFloat, device, true);
+    const Decoder decoder = bench::openDecoder(folder, checkpoint, at::kFloat, device);
+    const Decoder trained = bench::openDecoder(folder, checkpoint, at::kFloat, device, true);
     CollectRequest request;
     for (const std::int64_t tokens : o.tokens) {
         CollectPlan plan;
@@ -400,65 +326,6 @@ void measure(const Options& o) {
     std::remove(folder.c_str());
 }
 
-void check(const Options& o) {
-    const at::Device device = resolveDevice(o.device);
-    for (const std::filesystem::path folder : o.check) {
-        const auto checkpoint = model::Checkpoint::open(folder);
-        const Decoder reference = openDecoder(folder, checkpoint, at::kDouble, at::kCPU);
-        SampleRules rules;
-        rules.vocabulary = reference.spec().vocabulary;
-        rules.maxTokens = reference.spec().maxPositions;
-        const auto samples = readSamples(folder / "samples.jsonl", rules);
-        Samples all;
-        for (const Sample& s : samples) {
-            all.push_back(&s);
-        }
-        const auto expected = captureBatch(reference, all, LossReduction::mean, {});
-        const Probe probe =
-            randomProbe(reference.spec().vocabulary, {}, reference.spec().maxPositions, {});
-        Job referenceJob;
-        const int threads = defaultThreadCount();
-        const dump::HeadTypes exact = computeHeadTypes(reference, probe, referenceJob, threads, {});
-        struct Way {
-            const char* name;
-            at::ScalarType type;
-            bool plain;
-        };
-        for (const Way way : {Way{"float64", at::kDouble, false}, Way{"float32", at::kFloat, false},
-                              Way{"float32 without halves", at::kFloat, true}}) {
-            const Decoder decoder = openDecoder(folder, checkpoint, way.type, device, way.plain);
-            const auto got = captureBatch(decoder, all, LossReduction::mean, {});
-            double worst = 0;
-            for (std::size_t p = 0; p < got.projections.size(); ++p) {
-                const at::Tensor e = denseGradients(expected.projections[p]);
-                const at::Tensor g =
-                    denseGradients(got.projections[p]).to(at::kCPU).to(at::kDouble);
-                const at::Tensor ratio =
-                    (g - e).flatten(1).abs().amax(1) / e.flatten(1).abs().amax(1);
-                worst = std::max(worst, ratio.max().item<double>());
-            }
-            double loss = 0;
-            for (std::size_t i = 0; i < all.size(); ++i) {
-                loss = std::max(loss, std::abs(got.losses[i] / expected.losses[i] - 1));
-            }
-            Job job;
-            const dump::HeadTypes types = computeHeadTypes(decoder, probe, job, threads, {});
-            double heads = 0;
-            int renamed = 0;
-            for (std::size_t i = 0; i < types.scores.size(); ++i) {
-                heads = std::max(heads, double(std::abs(types.scores[i] - exact.scores[i])));
-            }
-            for (std::size_t i = 0; i < types.type.size(); ++i) {
-                renamed += types.type[i] != exact.type[i];
-            }
-            std::printf("%s %s on %s: gradients %.2g, losses %.2g, head scores %.2g, other types "
-                        "%d\n",
-                        folder.filename().c_str(), way.name, o.device.c_str(), worst, loss, heads,
-                        renamed);
-        }
-    }
-}
-
 } // namespace
 
 int main(int argc, char** argv) {
@@ -502,7 +369,7 @@ int main(int argc, char** argv) {
         if (o.samples == 0) {
             o.samples = resolveDevice(o.device).is_cuda() ? 100 : 16;
         }
-        o.check.empty() ? measure(o) : check(o);
+        o.check.empty() ? measure(o) : bench::checkCapture(o.check, o.device);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "%s\n", e.what());
         code = 1;
