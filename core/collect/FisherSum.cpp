@@ -71,7 +71,8 @@ at::Tensor FisherSum::gradient(const SampleGradient& s, std::int64_t begin,
     if (s.gradient.defined()) {
         return s.gradient.slice(0, begin, end).to(m_device);
     }
-    const at::Tensor x = s.input.to(m_device), g = s.gradOutput.to(m_device);
+    const at::Tensor x = s.input.to(m_device).to(at::kFloat);
+    const at::Tensor g = s.gradOutput.to(m_device).to(at::kFloat);
     return m_parameter.inOut ? at::mm(x.slice(1, begin, end).t(), g)
                              : at::mm(g.slice(1, begin, end).t(), x);
 }

@@ -13,7 +13,7 @@
 
 namespace qkov::collect {
 
-/// One sample's gradient of a parameter, float32.
+/// One sample's gradient of a parameter: float32, or on the way to a GPU as stored.
 struct SampleGradient {
     std::size_t sample = 0;
     at::Tensor input, gradOutput; ///< [tokens, dIn], [tokens, dOut]; or

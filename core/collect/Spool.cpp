@@ -18,7 +18,7 @@
 namespace qkov::collect {
 namespace {
 
-constexpr std::uint64_t magic = 0x31304c4f4f505351ULL; // "QSPOOL01"
+constexpr std::uint64_t magic = 0x32304c4f4f505351ULL; // "QSPOOL02"
 
 struct Header {
     std::uint64_t magic = 0;
@@ -46,11 +46,34 @@ void writeAll(int fd, const void* data, std::size_t bytes, const std::filesystem
     }
 }
 
+/// Of gigabytes: eight sums side by side, since each step waits for the one before.
+std::uint64_t hashOf(const std::byte* data, std::size_t bytes) {
+    constexpr std::size_t lanes = 8;
+    std::uint64_t state[lanes];
+    for (std::size_t i = 0; i < lanes; ++i) {
+        state[i] = 0xcbf29ce484222325ULL + i;
+    }
+    constexpr std::size_t stride = lanes * sizeof(std::uint64_t);
+    const std::size_t whole = bytes / stride * stride;
+    for (std::size_t at = 0; at < whole; at += stride) {
+        std::uint64_t words[lanes];
+        std::memcpy(words, data + at, stride);
+        for (std::size_t i = 0; i < lanes; ++i) {
+            state[i] = (state[i] ^ words[i]) * 0x100000001b3ULL;
+            state[i] ^= state[i] >> 29;
+        }
+    }
+    Hash hash;
+    hash.add(state, sizeof state);
+    hash.add(data + whole, bytes - whole);
+    return hash.value();
+}
+
 std::uint64_t checksum(const double* losses, std::size_t samples, const std::byte* payload,
                        std::size_t bytes) {
     Hash hash;
     hash.add(losses, samples * sizeof(double));
-    hash.add(payload, bytes);
+    hash.add(static_cast<std::int64_t>(hashOf(payload, bytes)));
     return hash.value();
 }
 
@@ -170,6 +193,8 @@ void Spool::write(std::size_t task, std::size_t batch, const std::vector<double>
         throw InputError("can't be written" + because(), target);
     }
     ++m_written;
+    const std::lock_guard lock(m_mutex);
+    m_whole.emplace(task, batch);
 }
 
 SpooledBatch Spool::open(std::size_t task, std::size_t batch) const {
@@ -206,11 +231,19 @@ SpooledBatch Spool::open(std::size_t task, std::size_t batch) const {
     std::memcpy(result.m_losses.data(), at, header.samples * sizeof(double));
     result.m_payload = at + header.samples * sizeof(double);
     result.m_payloadBytes = header.payload;
+    {
+        const std::lock_guard lock(m_mutex);
+        if (m_whole.contains({task, batch})) {
+            return result; // written or looked at by this run
+        }
+    }
     if (checksum(result.m_losses.data(), header.samples, result.m_payload, header.payload) !=
         header.checksum) {
         damaged();
     }
     result.release(); // the checksum has touched all of it
+    const std::lock_guard lock(m_mutex);
+    m_whole.emplace(task, batch);
     return result;
 }
 

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cmath>
 #include <deque>
+#include <future>
 #include <optional>
 
 namespace qkov::collect {
@@ -24,14 +25,24 @@ struct Stored {
     PayloadLayout layout;
 };
 
-/// One sample of the parameters that are written together, as float32.
+/// One factor of a sample as the dump will hold it: where it lies in the spool, or scaled.
+struct StoredFactor {
+    const std::byte* values = nullptr;
+    std::vector<std::byte> scaled;
+    const std::byte* data() const { return scaled.empty() ? values : scaled.data(); }
+};
+
+/// One sample of the parameters that are written together.
 struct SampleNumbers {
     std::size_t sample = 0;
     std::vector<const std::byte*> data; ///< of each parameter
     std::int64_t tokens = 0;
-    at::Tensor input;                    ///< [tokens, dIn], and of each parameter
-    std::vector<at::Tensor> gradOutputs; ///< [tokens, dOut]; or of the only one
-    at::Tensor gradient;                 ///< [rows, columns]
+    StoredFactor input;                    ///< [tokens, dIn], and of each parameter
+    std::vector<StoredFactor> gradOutputs; ///< [tokens, dOut]; or of the only one
+    at::Tensor gradient;                   ///< [rows, columns], float32
+    /// The factors for the Fisher: float32 on the CPU, as stored on a GPU.
+    at::Tensor inputNumbers;
+    std::vector<at::Tensor> gradOutputNumbers;
 };
 
 class TaskWriter {
@@ -198,21 +209,19 @@ class TaskWriter {
             parallelFor(some.size(), m_threads, [&](std::size_t i, int) {
                 convert(group, some[i], scales.empty() ? nullptr : &scales[some[i].sample]);
             });
-            for (const SampleNumbers& s : some) {
-                if (token.cancelled()) {
-                    throw Cancelled();
-                }
-                write(group, s);
-            }
-            for (std::size_t m = 0; m < sums.size(); ++m) {
-                std::vector<SampleGradient> gradients;
+            // On their way to the file while they are summed.
+            std::future<void> written = std::async(std::launch::async, [&] {
                 for (const SampleNumbers& s : some) {
-                    gradients.push_back({s.sample, s.input,
-                                         m_request.factored ? s.gradOutputs[m] : at::Tensor(),
-                                         s.gradient});
+                    if (token.cancelled()) {
+                        throw Cancelled();
+                    }
+                    write(group, s);
                 }
-                sums[m].add(gradients, token);
+            });
+            if (!sums.empty()) {
+                addToFisher(sums, some, token);
             }
+            written.get();
             some.clear();
             numbers = 0;
         };
@@ -240,38 +249,79 @@ class TaskWriter {
         }
     }
 
-    at::Tensor numbers(const std::byte* data, std::int64_t rows, std::int64_t columns) const {
+    void addToFisher(std::deque<FisherSum>& sums, std::vector<SampleNumbers>& samples,
+                     const CancelToken& token) const {
+        for (SampleNumbers& s : samples) {
+            if (m_device.is_cuda() && s.inputNumbers.defined()) {
+                s.inputNumbers = s.inputNumbers.to(m_device); // once for all of them
+            }
+        }
+        for (std::size_t m = 0; m < sums.size(); ++m) {
+            std::vector<SampleGradient> gradients;
+            for (const SampleNumbers& s : samples) {
+                gradients.push_back({s.sample, s.inputNumbers,
+                                     m_request.factored ? s.gradOutputNumbers[m] : at::Tensor(),
+                                     s.gradient});
+            }
+            sums[m].add(gradients, token);
+        }
+    }
+
+    at::Tensor floats(const std::byte* data, std::int64_t rows, std::int64_t columns) const {
         at::Tensor t = at::empty({rows, columns}, at::TensorOptions(at::kFloat));
         convertToFloat(data, m_request.storage, static_cast<std::size_t>(rows * columns),
                        t.data_ptr<float>());
         return t;
     }
 
-    /// As the dump will hold it.
-    void scale(at::Tensor& values, int power) const {
+    /// Times a power of two, rounded once more to float16: other types are stored as they are.
+    StoredFactor scaled(const std::byte* data, std::int64_t count, int power) const {
+        StoredFactor factor{data, {}};
         if (power != 0) {
-            values = values.mul_(std::ldexp(1.0, power)).to(at::kHalf).to(at::kFloat);
+            const auto n = static_cast<std::size_t>(count);
+            std::vector<float> values(n);
+            convertToFloat(data, m_request.storage, n, values.data());
+            const float scale = std::ldexp(1.0f, power);
+            for (float& v : values) {
+                v *= scale;
+            }
+            factor.scaled.resize(n * dtypeSize(m_request.storage));
+            convertFromFloat(values.data(), n, m_request.storage, factor.scaled.data());
         }
+        return factor;
+    }
+
+    /// For the Fisher.
+    at::Tensor asNumbers(const StoredFactor& factor, std::int64_t rows,
+                         std::int64_t columns) const {
+        if (!m_device.is_cuda()) {
+            return floats(factor.data(), rows, columns);
+        }
+        const auto type = m_request.storage == DType::f16 ? at::kHalf : at::kFloat;
+        return at::from_blob(const_cast<std::byte*>(factor.data()), {rows, columns},
+                             at::TensorOptions(type));
     }
 
     void convert(const Group& group, SampleNumbers& s, const SharedScale* shared) const {
         const RecordedParameter& owner = m_plan.parameters[group.first];
         if (!m_request.factored) {
-            s.gradient = numbers(s.data[0], owner.shape()[0], owner.shape()[1]);
+            s.gradient = floats(s.data[0], owner.shape()[0], owner.shape()[1]);
             return;
         }
         const c10::NoGradGuard noGrad;
-        s.input = numbers(s.data[shared ? shared->source : 0], s.tokens, owner.dIn);
-        if (shared) {
-            scale(s.input, shared->input);
+        s.input = scaled(s.data[shared ? shared->source : 0], s.tokens * owner.dIn,
+                         shared ? shared->input : 0);
+        if (wantsFisher()) {
+            s.inputNumbers = asNumbers(s.input, s.tokens, owner.dIn);
         }
         const auto inputBytes =
             static_cast<std::size_t>(s.tokens * owner.dIn) * dtypeSize(m_request.storage);
         for (std::size_t m = 0; m < group.count; ++m) {
             const RecordedParameter& p = m_plan.parameters[group.first + m];
-            s.gradOutputs.push_back(numbers(s.data[m] + inputBytes, s.tokens, p.dOut));
-            if (shared) {
-                scale(s.gradOutputs.back(), shared->gradOutput[m]);
+            s.gradOutputs.push_back(scaled(s.data[m] + inputBytes, s.tokens * p.dOut,
+                                           shared ? shared->gradOutput[m] : 0));
+            if (wantsFisher()) {
+                s.gradOutputNumbers.push_back(asNumbers(s.gradOutputs.back(), s.tokens, p.dOut));
             }
         }
     }
@@ -285,9 +335,8 @@ class TaskWriter {
         }
         const auto length = static_cast<std::int32_t>(s.tokens);
         for (std::size_t m = 0; m < group.count; ++m) {
-            m_writer.writeFactors(m_plan.parameters[group.first + m].name, sample, 1, s.tokens,
-                                  m == 0 ? s.input.data_ptr<float>() : nullptr,
-                                  s.gradOutputs[m].data_ptr<float>(), &length);
+            m_writer.writeStoredFactors(m_plan.parameters[group.first + m].name, sample, length,
+                                        m == 0 ? s.input.data() : nullptr, s.gradOutputs[m].data());
         }
     }
 

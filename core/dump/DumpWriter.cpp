@@ -154,11 +154,15 @@ struct DumpWriter::Impl {
 
     /// The buffer holds samples first … first + count - 1 as stored.
     void put(Target& t, const h5::Handle& type, std::int64_t first, std::int64_t count) {
+        put(t, type, first, count, buffer.data());
+    }
+    void put(Target& t, const h5::Handle& type, std::int64_t first, std::int64_t count,
+             const std::byte* values) {
         h5::Dims start(t.dims.size(), 0);
         h5::Dims extent = t.dims;
         start[0] = first;
         extent[0] = count;
-        h5::writeSlab(t.set, type.get(), start, extent, buffer.data());
+        h5::writeSlab(t.set, type.get(), start, extent, values);
         std::fill(t.written.begin() + first, t.written.begin() + first + count, true);
     }
 
@@ -180,6 +184,26 @@ struct DumpWriter::Impl {
         }
         convert(t, sample, source, used, buffer.data());
         put(t, storedType(t.dtype), sample, 1);
+    }
+
+    /// One sample of a factor as stored, then zero rows.
+    void writeStored(Target& t, std::int64_t sample, const std::byte* values, std::int64_t length) {
+        const h5::Handle type = storedType(t.dtype);
+        if (length == t.dims[1]) {
+            put(t, type, sample, 1, values);
+            return;
+        }
+        const std::size_t size = dtypeSize(t.dtype);
+        buffer.assign(static_cast<std::size_t>(t.perSample) * size, std::byte{0});
+        std::memcpy(buffer.data(), values, static_cast<std::size_t>(length * t.dims[2]) * size);
+        put(t, type, sample, 1);
+    }
+
+    void checkLength(const Target& input, std::int64_t length, std::int64_t tokens) const {
+        if (length < 0 || length > tokens || length > input.dims[1]) {
+            throw Error("DumpWriter: " + std::to_string(length) + " tokens of " +
+                        std::to_string(std::min(tokens, input.dims[1])));
+        }
     }
 
     void checkComplete(const std::map<std::string, Target>& targets) const {
@@ -371,10 +395,7 @@ void DumpWriter::writeFactors(const std::string& parameter, std::int64_t first, 
     Target& out = Impl::find(d.gradOutputs, parameter);
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t length = lengths[i];
-        if (length < 0 || length > tokens || length > in.dims[1]) {
-            throw Error("DumpWriter: " + std::to_string(length) + " tokens of " +
-                        std::to_string(std::min(tokens, in.dims[1])));
-        }
+        d.checkLength(in, length, tokens);
         const float* x = sharer ? nullptr : input + i * tokens * in.dims[2];
         const float* g = gradOutput + i * tokens * out.dims[2];
         int shift = 0;
@@ -395,6 +416,23 @@ void DumpWriter::writeFactors(const std::string& parameter, std::int64_t first, 
         d.writeFactor(out, first + i, g, length, -shift);
     }
     h5::writeSlab(d.lengths.at(parameter), H5T_NATIVE_INT32, {first}, {count}, lengths);
+}
+
+void DumpWriter::writeStoredFactors(const std::string& parameter, std::int64_t sample,
+                                    std::int32_t length, const void* input,
+                                    const void* gradOutput) {
+    Impl& d = *m_impl;
+    d.checkRange(sample, 1);
+    const auto owner = d.ownerOf.find(parameter);
+    const bool sharer = owner != d.ownerOf.end() && owner->second != parameter;
+    Target& in = Impl::find(d.inputs, sharer ? owner->second : parameter);
+    Target& out = Impl::find(d.gradOutputs, parameter);
+    d.checkLength(in, length, in.dims[1]);
+    if (!sharer) {
+        d.writeStored(in, sample, static_cast<const std::byte*>(input), length);
+    }
+    d.writeStored(out, sample, static_cast<const std::byte*>(gradOutput), length);
+    h5::writeSlab(d.lengths.at(parameter), H5T_NATIVE_INT32, {sample}, {1}, &length);
 }
 
 void DumpWriter::writeFisher(const FisherSet& set, const FisherEntry& entry,

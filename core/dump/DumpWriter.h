@@ -60,6 +60,11 @@ class DumpWriter {
     void writeFactors(const std::string& parameter, std::int64_t first, std::int64_t count,
                       std::int64_t tokens, const float* input, const float* gradOutput,
                       const std::int32_t* lengths);
+    /// One sample of [length, dIn] and [length, dOut] in the declared type, native byte order,
+    /// stored bit by bit as given: finite, and balanced as far as that matters. Null input: of a
+    /// parameter that shares its owner's.
+    void writeStoredFactors(const std::string& parameter, std::int64_t sample, std::int32_t length,
+                            const void* input, const void* gradOutput);
 
     /// values: float32 on disk, from float64 [shape].
     void writeFisher(const FisherSet& set, const FisherEntry& entry,
