@@ -31,6 +31,7 @@ class TestDumpRoundtrip : public QObject {
     void dense();
     void factored_data();
     void factored();
+    void storedFactors();
     void contributions();
     void fisher();
     void headTypes();
@@ -229,6 +230,58 @@ void TestDumpRoundtrip::factored() {
     const double wanted = double(x[static_cast<std::size_t>(3 * tokens * dIn + 6)]) *
                           double(g[static_cast<std::size_t>(3 * tokens * dOut + 1)]);
     QVERIFY(std::abs(product - wanted) <= tolerance * std::abs(wanted));
+}
+
+/// Bits as given, balanced or not, whole samples and shorter ones, of an owner and of one that
+/// shares its input.
+void TestDumpRoundtrip::storedFactors() {
+    const Folder dir;
+    const std::int64_t n = 4, most = 6, dIn = 37, dOut = 21, dShared = 7;
+    const std::string owner = "model.layers.1.self_attn.q_proj.weight";
+    const std::string sharer = "model.layers.1.self_attn.k_proj.weight";
+    const std::vector<std::int32_t> lengths{6, 1, 0, 4};
+    std::mt19937 engine(8);
+    const auto halves = [&](std::int64_t count) {
+        std::vector<std::uint16_t> values(static_cast<std::size_t>(count));
+        for (auto& v : values) {
+            v = static_cast<std::uint16_t>(engine() & 0xfbff); // finite, subnormal ones included
+        }
+        return values;
+    };
+    const auto x = halves(n * most * dIn), g = halves(n * most * dOut),
+               h = halves(n * most * dShared);
+    {
+        DumpWriter w(dir / "s.qkov", llamaShape(2, 3, 1, 7, 37), "test");
+        w.beginTask("t", "mean", samples(n));
+        w.declareFactors(owner, most, dIn, dOut, DType::f16);
+        w.declareFactorsSharing(sharer, owner, dShared, DType::f16);
+        for (std::int64_t s = n - 1; s >= 0; --s) {
+            const std::int32_t length = lengths[static_cast<std::size_t>(s)];
+            w.writeStoredFactors(owner, s, length, x.data() + s * most * dIn,
+                                 g.data() + s * most * dOut);
+            w.writeStoredFactors(sharer, s, length, nullptr, h.data() + s * most * dShared);
+        }
+        QVERIFY_EXCEPTION_THROWN(w.writeStoredFactors(owner, 0, 7, x.data(), g.data()), Error);
+        QVERIFY_EXCEPTION_THROWN(w.writeStoredFactors(owner, n, 1, x.data(), g.data()), Error);
+        w.commit();
+    }
+    const DumpReader r(dir / "s.qkov");
+    const TaskInfo& t = r.info().tasks[0];
+    for (std::int64_t s = 0; s < n; ++s) {
+        const std::int64_t length = lengths[static_cast<std::size_t>(s)];
+        QCOMPARE(r.factorLengths(t, sharer)[static_cast<std::size_t>(s)], length);
+        const auto same = [&](const std::string& name, const std::vector<std::uint16_t>& gradients,
+                              std::int64_t width) {
+            std::vector<std::uint16_t> in(static_cast<std::size_t>(length * dIn));
+            std::vector<std::uint16_t> out(static_cast<std::size_t>(length * width));
+            r.readFactorsRaw(t, name, std::span(&s, 1), {0, dIn}, {0, width}, in.data(),
+                             out.data());
+            return std::equal(in.begin(), in.end(), x.begin() + s * most * dIn) &&
+                   std::equal(out.begin(), out.end(), gradients.begin() + s * most * width);
+        };
+        QVERIFY(same(owner, g, dOut));
+        QVERIFY(same(sharer, h, dShared));
+    }
 }
 
 void TestDumpRoundtrip::contributions() {
