@@ -100,6 +100,16 @@ void AtomicFile::commit() {
     m_temporary.clear();
 }
 
+void AtomicFile::startWriting() const {
+#ifdef SYNC_FILE_RANGE_WRITE
+    const int fd = ::open(m_temporary.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); // commit() tells what goes wrong
+        ::close(fd);
+    }
+#endif
+}
+
 void writeTextFile(const std::filesystem::path& target, std::string_view text) {
     AtomicFile file(target);
     std::FILE* f = std::fopen(file.temporary().c_str(), "wb");

@@ -27,6 +27,8 @@ class AtomicFile {
     void flush(const std::function<void()>& between) const;
     /// Sync and rename. @throws InputError (e.g. disk full)
     void commit();
+    /// Lets the system start bringing to the disk what is written so far: commit() then waits less.
+    void startWriting() const;
 
   private:
     std::filesystem::path m_target;

@@ -110,6 +110,7 @@ class TaskWriter {
             }
         }
         release();
+        m_writer.startWriting();
     }
 
   private:
@@ -429,8 +430,8 @@ void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spo
             job.advance(double(p) / double(plan.parameters.size()));
         }
     }
-    job.checkCancelled();
-    writer.commit();
+    job.rename("Bringing the dump to the disk");
+    writer.commit([&job] { job.checkCancelled(); });
 }
 
 } // namespace qkov::collect

@@ -502,7 +502,11 @@ const StorageLoss& DumpWriter::storageLoss() const {
     return m_impl->loss;
 }
 
-void DumpWriter::commit() {
+void DumpWriter::startWriting() const {
+    m_impl->file.startWriting();
+}
+
+void DumpWriter::commit(const std::function<void()>& between) {
     Impl& d = *m_impl;
     d.endTask();
     {
@@ -514,6 +518,9 @@ void DumpWriter::commit() {
         d.tasks = h5::Object();
         d.root = h5::Object();
         d.id.reset();
+    }
+    if (between) {
+        d.file.flush(between);
     }
     d.file.commit();
 }

@@ -5,6 +5,7 @@
 #include "dump/DumpInfo.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -75,8 +76,11 @@ class DumpWriter {
     void writeLosses(std::span<const float> losses);
 
     const StorageLoss& storageLoss() const;
+    /// Lets the system start bringing to the disk what is written so far: commit() then waits less.
+    void startWriting() const;
     /// Flush, sync, rename. @throws InputError (e.g. disk full)
-    void commit();
+    /// @param between called now and then while the disk works; may throw: nothing is left then
+    void commit(const std::function<void()>& between = {});
 
   private:
     struct Impl;
