@@ -69,9 +69,13 @@ void AtomicFile::flush(const std::function<void()>& between) const {
     try {
         for (off_t at = 0; at < info.st_size; at += piece) {
             between();
-            ::sync_file_range(fd, at, piece,
-                              SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                  SYNC_FILE_RANGE_WAIT_AFTER);
+            // What fails here is told once only: commit() would not hear of it.
+            if (::sync_file_range(fd, at, piece,
+                                  SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                      SYNC_FILE_RANGE_WAIT_AFTER) != 0 &&
+                errno != EINVAL && errno != ENOSYS && errno != ESPIPE) {
+                fail("can't be finished", m_target, errno);
+            }
         }
     } catch (...) {
         ::close(fd);

@@ -23,7 +23,7 @@ class AtomicFile {
     const std::filesystem::path& temporary() const { return m_temporary; }
     const std::filesystem::path& target() const { return m_target; }
     /// Brings what was written to the disk piece by piece, with `between` called before each: it
-    /// may throw. commit() then has little left to wait for. Errors are left to commit().
+    /// may throw. commit() then has little left to wait for. @throws InputError (e.g. disk full)
     void flush(const std::function<void()>& between) const;
     /// Sync and rename. @throws InputError (e.g. disk full)
     void commit();

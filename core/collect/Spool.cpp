@@ -5,10 +5,12 @@
 #include "base/Error.h"
 #include "collect/Hash.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <functional>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -46,21 +48,31 @@ void writeAll(int fd, const void* data, std::size_t bytes, const std::filesystem
     }
 }
 
+/// Called with what need not stay in memory any longer.
+using Done = std::function<void(const std::byte*, std::size_t)>;
+
 /// Of gigabytes: eight sums side by side, since each step waits for the one before.
-std::uint64_t hashOf(const std::byte* data, std::size_t bytes) {
+std::uint64_t hashOf(const std::byte* data, std::size_t bytes, const Done& done) {
     constexpr std::size_t lanes = 8;
     std::uint64_t state[lanes];
     for (std::size_t i = 0; i < lanes; ++i) {
         state[i] = 0xcbf29ce484222325ULL + i;
     }
     constexpr std::size_t stride = lanes * sizeof(std::uint64_t);
+    constexpr std::size_t piece = std::size_t(8) << 20;
     const std::size_t whole = bytes / stride * stride;
-    for (std::size_t at = 0; at < whole; at += stride) {
-        std::uint64_t words[lanes];
-        std::memcpy(words, data + at, stride);
-        for (std::size_t i = 0; i < lanes; ++i) {
-            state[i] = (state[i] ^ words[i]) * 0x100000001b3ULL;
-            state[i] ^= state[i] >> 29;
+    for (std::size_t at = 0; at < whole;) {
+        const std::size_t begin = at;
+        for (const std::size_t end = std::min(whole, at + piece); at < end; at += stride) {
+            std::uint64_t words[lanes];
+            std::memcpy(words, data + at, stride);
+            for (std::size_t i = 0; i < lanes; ++i) {
+                state[i] = (state[i] ^ words[i]) * 0x100000001b3ULL;
+                state[i] ^= state[i] >> 29;
+            }
+        }
+        if (done) {
+            done(data + begin, at - begin);
         }
     }
     Hash hash;
@@ -70,10 +82,10 @@ std::uint64_t hashOf(const std::byte* data, std::size_t bytes) {
 }
 
 std::uint64_t checksum(const double* losses, std::size_t samples, const std::byte* payload,
-                       std::size_t bytes) {
+                       std::size_t bytes, const Done& done) {
     Hash hash;
     hash.add(losses, samples * sizeof(double));
-    hash.add(static_cast<std::int64_t>(hashOf(payload, bytes)));
+    hash.add(static_cast<std::int64_t>(hashOf(payload, bytes, done)));
     return hash.value();
 }
 
@@ -179,8 +191,9 @@ void Spool::write(std::size_t task, std::size_t batch, const std::vector<double>
         throw InputError("can't be written" + because(), temporary);
     }
     try {
-        const Header header{magic, losses.size(), payload.size(),
-                            checksum(losses.data(), losses.size(), payload.data(), payload.size())};
+        const Header header{
+            magic, losses.size(), payload.size(),
+            checksum(losses.data(), losses.size(), payload.data(), payload.size(), {})};
         writeAll(fd, &header, sizeof header, temporary);
         writeAll(fd, losses.data(), losses.size() * sizeof(double), temporary);
         writeAll(fd, payload.data(), payload.size(), temporary);
@@ -193,8 +206,6 @@ void Spool::write(std::size_t task, std::size_t batch, const std::vector<double>
         throw InputError("can't be written" + because(), target);
     }
     ++m_written;
-    const std::lock_guard lock(m_mutex);
-    m_whole.emplace(task, batch);
 }
 
 SpooledBatch Spool::open(std::size_t task, std::size_t batch) const {
@@ -234,14 +245,20 @@ SpooledBatch Spool::open(std::size_t task, std::size_t batch) const {
     {
         const std::lock_guard lock(m_mutex);
         if (m_whole.contains({task, batch})) {
-            return result; // written or looked at by this run
+            return result; // looked at before
         }
     }
-    if (checksum(result.m_losses.data(), header.samples, result.m_payload, header.payload) !=
-        header.checksum) {
+    const auto giveBack = [](const std::byte* from, std::size_t n) {
+        const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+        const auto end = reinterpret_cast<std::uintptr_t>(from) + n;
+        const auto begin = reinterpret_cast<std::uintptr_t>(from) / page * page;
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    };
+    if (checksum(result.m_losses.data(), header.samples, result.m_payload, header.payload,
+                 giveBack) != header.checksum) {
         damaged();
     }
-    result.release(); // the checksum has touched all of it
+    result.release();
     const std::lock_guard lock(m_mutex);
     m_whole.emplace(task, batch);
     return result;

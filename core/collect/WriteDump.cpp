@@ -411,10 +411,17 @@ void writeDump(const CollectPlan& plan, const CollectRequest& request, const Spo
         const PlannedTask& task = plan.tasks[t];
         const double share = 0.15 / double(plan.tasks.size());
         job.stage("Writing " + task.name, 0.85 + share * double(t), 0.85 + share * double(t + 1));
+        // Each is read once for its checksum.
+        std::vector<std::optional<SpooledBatch>> batches(task.batches.size());
+        parallelFor(batches.size(), request.threads > 0 ? request.threads : defaultThreadCount(),
+                    [&](std::size_t b, int) {
+                        job.checkCancelled();
+                        batches[b] = spool.open(t, b);
+                    });
         std::vector<Stored> stored;
         for (std::size_t b = 0; b < task.batches.size(); ++b) {
             PayloadLayout layout(plan, request, task, task.batches[b]);
-            SpooledBatch batch = spool.open(t, b);
+            SpooledBatch& batch = *batches[b];
             if (batch.payloadBytes() != layout.bytes ||
                 batch.losses().size() != task.batches[b].size()) {
                 throw InputError("is of another run", spool.folder(), {}, "run without --resume");

@@ -132,7 +132,7 @@ class DumpReader {
     /// @param bytes of each sample
     void releaseInPlace(const InPlace& numbers, std::int64_t samples, std::int64_t bytes) const;
     /// What using so many bytes of each of `samples` samples in place takes of this process's
-    /// memory, at most: the system maps pages around those that are touched.
+    /// memory, about: the system maps pages around those that are touched.
     static std::int64_t inPlaceBytes(const InPlace& numbers, std::int64_t samples,
                                      std::int64_t bytes);
     /// @throws InputError if a file used in place has shrunk or could not be read

@@ -14,7 +14,7 @@ namespace qkov::dump {
 
 /// Numbers that the stored type could not hold, over a whole dump.
 struct StorageLoss {
-    std::uint64_t written = 0;     ///< non-zero numbers given to the writer
+    std::uint64_t written = 0;     ///< non-zero numbers given to the writer to be rounded
     std::uint64_t underflowed = 0; ///< of these, stored as zero
 };
 

@@ -120,12 +120,13 @@ double shareInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes) 
         static const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
         return double(*here) / double(last / page - offset / page + 1);
     }
-    std::uint64_t looks = 1;
-    std::uint64_t here = pageInMemory(descriptor, last) ? 1 : 0;
-    for (std::uint64_t at = offset; at < last; at += lookEvery, ++looks) {
-        here += pageInMemory(descriptor, at) ? 1 : 0;
+    // A look at a page that is away starts to read it: further ones would make their own answer.
+    for (std::uint64_t at = offset; at < last; at += lookEvery) {
+        if (!pageInMemory(descriptor, at)) {
+            return 0;
+        }
     }
-    return double(here) / double(looks);
+    return pageInMemory(descriptor, last) ? 1 : 0;
 }
 
 std::unique_ptr<MappedFile> MappedFile::open(int descriptor, std::uint64_t bytes) {
@@ -143,7 +144,6 @@ std::unique_ptr<MappedFile> MappedFile::open(int descriptor, std::uint64_t bytes
         return nullptr;
     }
     std::unique_ptr<MappedFile> file(new MappedFile);
-    file->m_descriptor = descriptor;
     file->m_data = static_cast<std::byte*>(memory);
     file->m_size = bytes;
     file->m_slot = static_cast<std::size_t>(free - taken.begin());

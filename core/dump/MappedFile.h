@@ -9,8 +9,8 @@
 
 namespace qkov::dump {
 
-/// How much of [offset, offset + bytes) the page cache holds, 0 … 1; by a sample of its pages where
-/// the system doesn't count them.
+/// How much of [offset, offset + bytes) the page cache holds, 0 … 1. Where the system doesn't count
+/// pages: 1 if a sample of them is there, else 0.
 double shareInMemory(int descriptor, std::uint64_t offset, std::uint64_t bytes);
 /// What holds less is read from the disk as a whole.
 inline constexpr double mostlyInMemory = 0.875;
@@ -37,7 +37,6 @@ class MappedFile {
 
   private:
     MappedFile() = default;
-    int m_descriptor = -1;
     std::byte* m_data = nullptr;
     std::uint64_t m_size = 0;
     std::size_t m_slot = 0;

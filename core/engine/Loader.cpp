@@ -55,6 +55,7 @@ Loader::~Loader() {
     for (std::thread& thread : m_threads) {
         thread.join();
     }
+    m_idle.insert(m_idle.end(), m_used.begin(), m_used.end());
     while (!m_idle.empty()) {
         releaseOldest();
     }

@@ -106,8 +106,9 @@ bool Loader::findInPlace(const dump::TaskInfo& task, const dump::ParameterEntry&
         out.inPlace = {}; // small pieces: more would be mapped than is used, and than is planned
         return false;
     }
-    out.mapped = takes;
+    out.mapped = true;
     const std::lock_guard lock(m_roomMutex);
+    m_used.push_back({out.inPlace, count, own, takes});
     const auto known = std::find_if(m_idle.begin(), m_idle.end(), [&](const Mapped& m) {
         return m.where.values == out.inPlace.values && m.samples == count && m.bytes == own;
     });
@@ -147,14 +148,18 @@ BufferPool::Buffer Loader::buffer(std::int64_t bytes) {
 void Loader::giveBack(LoadedTile& tile) {
     for (auto& task : tile.numbers) {
         for (LoadedNumbers& numbers : task) {
-            if (numbers.mapped > 0) {
+            if (numbers.mapped) {
                 const std::lock_guard lock(m_roomMutex);
-                m_idle.push_back(
-                    {numbers.inPlace, static_cast<std::int64_t>(numbers.samples.size()),
-                     tile.spec.region.count() * static_cast<std::int64_t>(dtypeSize(numbers.dtype)),
-                     numbers.mapped});
+                const auto used = std::find_if(m_used.begin(), m_used.end(), [&](const Mapped& m) {
+                    return m.where.values == numbers.inPlace.values &&
+                           m.samples == static_cast<std::int64_t>(numbers.samples.size());
+                });
+                if (used != m_used.end()) {
+                    m_idle.push_back(*used);
+                    m_used.erase(used);
+                }
             }
-            numbers.mapped = 0;
+            numbers.mapped = false;
             numbers.inPlace = {};
             m_pool.give(std::move(numbers.buffer));
             m_pool.give(std::move(numbers.gradOutput));

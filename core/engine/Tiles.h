@@ -101,7 +101,7 @@ struct LoadedNumbers {
     std::vector<std::int32_t> selected; ///< where the selected samples lie in it
     dump::InPlace inPlace;              ///< where dense numbers lie: the source's own memory, or
     BufferPool::Buffer buffer;          ///< this, which holds input factors otherwise
-    std::int64_t mapped = 0;            ///< inPlace is the source's own memory: bytes it takes
+    bool mapped = false;                ///< inPlace is the source's own memory
     bool factored = false;
     std::array<DType, 2> factorTypes{};
     BufferPool::Buffer gradOutput;
@@ -222,6 +222,7 @@ class Loader {
         std::int64_t samples = 0, bytes = 0; ///< bytes of each sample
         std::int64_t takes = 0;
     };
+    std::vector<Mapped> m_used; ///< by tiles that live, or were left when the work ended early
     std::deque<Mapped> m_idle; ///< of tiles no longer used, oldest first: their pages are there yet
     std::int64_t m_inPlace = 0; ///< bytes that these and the ones in use take
 };

@@ -72,6 +72,7 @@ class CpuBackend final : public Backend {
     void packPanel(const CpuTile& tile, const TilePart& part, std::span<const std::int32_t> samples,
                    const double* scales, Transform transform, const float* weights, std::int64_t k,
                    std::int64_t count, float* target, Worker& worker) const;
+    void clearBehind(float* panel, std::int64_t samples, std::int64_t count) const;
     void sumStretch(const CpuTile& tile, const TilePart& part, std::int64_t begin, std::int64_t end,
                     Transform transform, const double* scales, const double* weights,
                     double* fisher, char* states, Worker& worker) const;

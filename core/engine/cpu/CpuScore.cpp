@@ -18,6 +18,11 @@ constexpr std::int64_t sumsBytes = std::int64_t(32) << 20;
 /// Multiply-adds of one item: some milliseconds.
 constexpr std::int64_t itemProducts = std::int64_t(1) << 27;
 
+bool inARow(std::span<const std::int32_t> samples) {
+    return samples.empty() ||
+           samples.back() - samples.front() == static_cast<std::int32_t>(samples.size()) - 1;
+}
+
 std::int64_t sumsOf(const ScoreCall& call) {
     return static_cast<std::int64_t>(call.weights.size() * call.samplesA.size() *
                                      call.samplesB.size() * sizeof(double));
@@ -132,11 +137,15 @@ void CpuBackend::scoreItem(std::span<const ScoreCall> calls, const Item& item, W
             const std::int64_t end = std::min(item.end, k + item.step);
             worker.ahead.clear();
             addFetches(cpuTile(next.b), next.partB, k, end, next.samplesB, worker.ahead);
-            // Its first rows alone: packing some fetches the next ones.
+            // Of samples in a row the first alone: packing some fetches the next ones.
+            const CpuTile& left = cpuTile(next.a);
+            const bool follow =
+                (left.together(next.partA) || next.partA.columns % m_kernels.lanes == 0) &&
+                inARow(next.samplesA);
             const auto rows =
-                std::min(next.samplesA.size(), static_cast<std::size_t>(m_kernels.rows));
-            addFetches(cpuTile(next.a), next.partA, k, end, next.samplesA.first(rows),
-                       worker.ahead);
+                follow ? std::min(next.samplesA.size(), static_cast<std::size_t>(m_kernels.rows))
+                       : next.samplesA.size();
+            addFetches(left, next.partA, k, end, next.samplesA.first(rows), worker.ahead);
             for (const cpu::Fetch& f : worker.ahead) {
                 ahead.lines += f.lines * f.count;
             }
@@ -193,9 +202,14 @@ void CpuBackend::packPanel(const CpuTile& tile, const TilePart& part,
         m_kernels.pack(sources, n, typeNumber(DType::f32), {1, count, 0}, ones,
                        changeNumber(Transform::identity), nullptr, target, 0);
     }
-    const std::int64_t filled = roundUp(count, lanes);
-    std::memset(target + filled * n, 0,
-                static_cast<std::size_t>((roundUp(count) - filled) * n) * sizeof(float));
+    clearBehind(target, n, count);
+}
+
+/// A panel's zeros from its last vector on.
+void CpuBackend::clearBehind(float* panel, std::int64_t samples, std::int64_t count) const {
+    const std::int64_t filled = roundUp(count, m_kernels.lanes);
+    std::memset(panel + filled * samples, 0,
+                static_cast<std::size_t>((roundUp(count) - filled) * samples) * sizeof(float));
 }
 
 void CpuBackend::scoreChunk(const ScoreCall& call, std::int64_t k, std::int64_t count,
@@ -209,40 +223,55 @@ void CpuBackend::scoreChunk(const ScoreCall& call, std::int64_t k, std::int64_t 
     const std::int64_t rows = m_kernels.rows;
     const std::int64_t columns = m_kernels.columns;
     float* b = worker.b.reserve(nB * depth);
-    float* a = worker.a.reserve(rows * depth);
+    // Several weightings of the same rows: those are converted once.
+    const std::int64_t sets = static_cast<std::int64_t>(call.weights.size());
+    const bool once = sets > 1 || call.normsA != nullptr;
+    float* a = worker.a.reserve(2 * rows * depth);
+    float* unweighted = a + rows * depth;
     for (std::int64_t j = 0; j < nB; j += columns) {
         const auto n = static_cast<std::size_t>(std::min(columns, nB - j));
         packPanel(tileB, call.partB, call.samplesB.subspan(static_cast<std::size_t>(j), n),
                   call.scaleB + j, call.transformB, nullptr, k, count, b + j * depth, worker);
     }
-    const auto packRows = [&](std::int64_t first, std::int64_t n, const float* weights) {
+    const auto packRows = [&](std::int64_t first, std::int64_t n, const float* weights,
+                              float* target) {
         packPanel(
             tileA, call.partA,
             call.samplesA.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)),
-            call.scaleA + first, call.transformA, weights, k, count, a, worker);
+            call.scaleA + first, call.transformA, weights, k, count, target, worker);
     };
-    const std::int64_t sets = static_cast<std::int64_t>(call.weights.size());
+    const auto rowsOf = [&](std::int64_t first, std::int64_t n, const float* weights) {
+        if (!once) {
+            packRows(first, n, weights, a);
+            return a;
+        }
+        if (weights == nullptr) {
+            return unweighted;
+        }
+        m_kernels.weighted(unweighted, n, weights + k, count, a);
+        clearBehind(a, n, count);
+        return a;
+    };
     const std::int64_t tiles = ((nA + rows - 1) / rows) * ((nB + columns - 1) / columns) * sets;
     ahead.perTile = (ahead.lines + tiles - 1) / std::max<std::int64_t>(1, tiles);
     // A few rows at a time: packed, they stay in the first-level cache.
     for (std::int64_t i = 0; i < nA; i += rows) {
         job.checkCancelled();
         const std::int64_t n = std::min(rows, nA - i);
+        if (once) {
+            packRows(i, n, nullptr, unweighted);
+        }
         for (std::int64_t m = 0; m < sets; ++m) {
             const float* weights = call.weights[static_cast<std::size_t>(m)];
-            packRows(i, n, weights);
-            m_kernels.products(a, n, b, nB, depth, sums.scores.data() + (m * nA + i) * nB, nB,
-                               &ahead);
+            m_kernels.products(rowsOf(i, n, weights), n, b, nB, depth,
+                               sums.scores.data() + (m * nA + i) * nB, nB, &ahead);
         }
-        if (call.normsA == nullptr) {
-            continue;
-        }
-        packRows(i, n, nullptr);
-        for (std::int64_t m = 0; m < sets; ++m) {
+        for (std::int64_t m = 0; call.normsA != nullptr && m < sets; ++m) {
             const float* weights = call.weights[static_cast<std::size_t>(m)];
             for (std::int64_t r = 0; r < n; ++r) {
-                sums.normsA[static_cast<std::size_t>(m * nA + i + r)] += m_kernels.weightedSquares(
-                    a + r * lanes, n * lanes, weights != nullptr ? weights + k : nullptr, count);
+                sums.normsA[static_cast<std::size_t>(m * nA + i + r)] +=
+                    m_kernels.weightedSquares(unweighted + r * lanes, n * lanes,
+                                              weights != nullptr ? weights + k : nullptr, count);
             }
         }
     }

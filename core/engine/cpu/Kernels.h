@@ -69,6 +69,10 @@ struct Kernels {
     void (*pack)(const void* const* sources, std::int64_t samples, int type, const Runs& runs,
                  const double* scales, int transform, const float* weights, float* target,
                  std::int64_t ahead);
+    /// A panel packed without weights times weights[i], 0 ≤ i < n; zeros past n to the end of a
+    /// vector.
+    void (*weighted)(const float* panel, std::int64_t samples, const float* weights, std::int64_t n,
+                     float* target);
     /// The largest |v| of each sample, `stride` bytes after the one before, NaN and infinity
     /// included, merged into `states`: extremeBytes for each sample, zero at first. `ahead` as
     /// above.

@@ -10,8 +10,23 @@ namespace qkov::engine::cpu {
 namespace {
 
 constexpr Kernels set{
-    QKOV_KERNELS_NAME, lanes,  tileRows, tileColumns, pack,      largest,  largestOf,       sums,
-    accumulate,        extent, between,  weigh,       addScaled, products, weightedSquares, outer,
+    QKOV_KERNELS_NAME,
+    lanes,
+    tileRows,
+    tileColumns,
+    pack,
+    weighted,
+    largest,
+    largestOf,
+    sums,
+    accumulate,
+    extent,
+    between,
+    weigh,
+    addScaled,
+    products,
+    weightedSquares,
+    outer,
 };
 
 } // namespace

@@ -73,6 +73,24 @@ void pack(const void* const* sources, int64_t samples, int type, const Runs& run
                   target, ahead});
 }
 
+void weighted(const float* panel, int64_t samples, const float* weights, int64_t n, float* target) {
+    const auto one = [&](int64_t k, V weight) {
+        for (int64_t i = 0; i < samples; ++i) {
+            const int64_t at = k * samples + i * lanes;
+            storeAs(target + at, loadAs<V>(panel + at) * weight);
+        }
+    };
+    const int64_t whole = n - n % lanes;
+    for (int64_t k = 0; k < whole; k += lanes) {
+        one(k, loadAs<V>(weights + k));
+    }
+    if (whole < n) {
+        alignas(64) float rest[lanes] = {};
+        __builtin_memcpy(rest, weights + whole, static_cast<size_t>(n - whole) * sizeof(float));
+        one(whole, loadAs<V>(rest));
+    }
+}
+
 struct Accumulate {
     const char* source;
     int64_t stride, samples;

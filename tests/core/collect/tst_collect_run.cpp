@@ -113,7 +113,7 @@ class TestCollectRun : public QObject {
 void TestCollectRun::cancelLeavesNoDump() {
     QTemporaryDir folder;
     const CollectRequest r = request("gpt2_plain", folder.filePath("d.h5").toStdString());
-    for (const char* at : {"Reading", "Loading", "Collecting", "Writing"}) {
+    for (const char* at : {"Reading", "Loading", "Collecting", "Writing", "Bringing"}) {
         const CancelToken token;
         Job job(
             token,

@@ -3,8 +3,10 @@
 #include "DumpFixture.h"
 
 #include <QtTest>
+
 #include <cmath>
 #include <set>
+#include <unistd.h>
 
 using namespace fixture;
 
@@ -281,6 +283,17 @@ void TestDumpRoundtrip::storedFactors() {
         };
         QVERIFY(same(owner, g, dOut));
         QVERIFY(same(sharer, h, dShared));
+        const auto padding = [&](const std::string& name, Part part, std::int64_t width) {
+            const auto direct = r.direct(t, name, part);
+            std::vector<std::uint16_t> rest(static_cast<std::size_t>((most - length) * width));
+            const auto at = static_cast<off_t>(direct->offset) + (s * most + length) * width * 2;
+            const auto bytes = static_cast<ssize_t>(rest.size() * 2);
+            return ::pread(direct->fd, rest.data(), rest.size() * 2, at) == bytes &&
+                   std::all_of(rest.begin(), rest.end(), [](auto v) { return v == 0; });
+        };
+        QVERIFY(padding(owner, Part::input, dIn));
+        QVERIFY(padding(owner, Part::gradOutput, dOut));
+        QVERIFY(padding(sharer, Part::gradOutput, dShared));
     }
 }
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -36,6 +37,19 @@ void setPages(const std::filesystem::path& file, Pages pages) {
         }
     }
     ::close(fd);
+}
+
+/// Of this process, in bytes.
+double fileMemory() {
+    std::ifstream in("/proc/self/status");
+    std::string word;
+    double kilobytes = 0;
+    while (in >> word) {
+        if (word == "RssFile:") {
+            in >> kilobytes;
+        }
+    }
+    return kilobytes * 1024;
 }
 
 double shareOf(const std::filesystem::path& file) {
@@ -252,7 +266,9 @@ void TestPieces::inPlace() {
     const InPlace here = find();
     QVERIFY(here.values != nullptr);
     QVERIFY(same(here));
+    const double mapped = fileMemory();
     reader.releaseInPlace(here, count, bytes);
+    QVERIFY(mapped - fileMemory() > 0.9 * double(count * bytes));
     QVERIFY(same(here));
     reader.releaseInPlace(here, count, bytes);
 

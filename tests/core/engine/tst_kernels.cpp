@@ -69,6 +69,7 @@ class TestKernels : public QObject {
     void packAndAccumulate();
     void largestAndSums();
     void products();
+    void weighted();
     void outer();
     void halfSubnormals();
 };
@@ -189,6 +190,35 @@ void TestKernels::products() {
                     a.values[static_cast<std::size_t>(t)] * a.values[static_cast<std::size_t>(t)];
             }
             QVERIFY(std::abs(squares - want) <= 1e-5 * want);
+        }
+    }
+}
+
+void TestKernels::weighted() {
+    for (const Kernels* k : sets()) {
+        for (const auto& [samples, n] : {std::tuple{1, 1}, {5, 16}, {3, 37}, {5, 640}, {8, 101}}) {
+            const int depth = (n + k->lanes - 1) / k->lanes * k->lanes;
+            const auto x = numbers(samples * n, DType::f32, 1);
+            const auto w = numbers(n, DType::f32, 2);
+            const std::vector<float> weights(w.values.begin(), w.values.end());
+            std::vector<double> padded(static_cast<std::size_t>(samples * depth));
+            for (int s = 0; s < samples; ++s) {
+                std::copy_n(x.values.begin() + s * n, n, padded.begin() + s * depth);
+            }
+            const std::vector<float> panel = panels(padded, samples, depth, k->lanes, samples);
+            std::vector<float> got(panel.size() + 1, 7);
+            k->weighted(panel.data(), samples, weights.data(), n, got.data());
+            for (int s = 0; s < samples; ++s) {
+                for (int i = 0; i < depth; ++i) {
+                    const int at = i / k->lanes * k->lanes * samples + s * k->lanes + i % k->lanes;
+                    const float want = i < n
+                                           ? float(x.values[static_cast<std::size_t>(s * n + i)]) *
+                                                 weights[static_cast<std::size_t>(i)]
+                                           : 0;
+                    QCOMPARE(got[static_cast<std::size_t>(at)], want);
+                }
+            }
+            QCOMPARE(got.back(), 7.0f);
         }
     }
 }
