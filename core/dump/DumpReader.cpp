@@ -343,7 +343,7 @@ void DumpReader::releaseInPlace(const InPlace& numbers, std::int64_t samples,
     if (file == nullptr || samples < 1) {
         return;
     }
-    if (numbers.sampleBytes <= bytes + static_cast<std::int64_t>(MappedFile::around)) {
+    if (numbers.sampleBytes <= bytes + static_cast<std::int64_t>(MappedFile::mostAround)) {
         file->release(numbers.values,
                       static_cast<std::uint64_t>((samples - 1) * numbers.sampleBytes + bytes));
         return;

@@ -169,9 +169,9 @@ void MappedFile::release(const std::byte* from, std::uint64_t bytes) const {
     }
     const auto begin = reinterpret_cast<std::uintptr_t>(m_data);
     const auto address = reinterpret_cast<std::uintptr_t>(from);
-    const std::uintptr_t first = std::max(begin, address / around * around);
+    const std::uintptr_t first = std::max(begin, address / mostAround * mostAround);
     const std::uintptr_t last =
-        std::min(begin + m_size, (address + bytes + around - 1) / around * around);
+        std::min(begin + m_size, (address + bytes + mostAround - 1) / mostAround * mostAround);
     madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 

@@ -31,8 +31,10 @@ class MappedFile {
     /// Gives back the touched pages of [from, from + bytes), which lies inside, and those around
     /// them that the system maps along; touching them again fetches them again.
     void release(const std::byte* from, std::uint64_t bytes) const;
-    /// The system maps pages in parts of this size, around the one that is touched.
+    /// The system maps pages in parts of this size, around the one that is touched; newer ones as
+    /// many as the page cache holds in one piece, `mostAround` at most.
     static constexpr std::uint64_t around = std::uint64_t(64) << 10;
+    static constexpr std::uint64_t mostAround = std::uint64_t(2) << 20;
     bool broken() const;
 
   private:
