@@ -48,8 +48,8 @@ void writeAll(int fd, const void* data, std::size_t bytes, const std::filesystem
     }
 }
 
-/// Called with what need not stay in memory any longer.
-using Done = std::function<void(const std::byte*, std::size_t)>;
+/// Called now and then: what was looked at need not stay in memory.
+using Done = std::function<void()>;
 
 /// Of gigabytes: eight sums side by side, since each step waits for the one before.
 std::uint64_t hashOf(const std::byte* data, std::size_t bytes, const Done& done) {
@@ -62,7 +62,6 @@ std::uint64_t hashOf(const std::byte* data, std::size_t bytes, const Done& done)
     constexpr std::size_t piece = std::size_t(8) << 20;
     const std::size_t whole = bytes / stride * stride;
     for (std::size_t at = 0; at < whole;) {
-        const std::size_t begin = at;
         for (const std::size_t end = std::min(whole, at + piece); at < end; at += stride) {
             std::uint64_t words[lanes];
             std::memcpy(words, data + at, stride);
@@ -72,7 +71,7 @@ std::uint64_t hashOf(const std::byte* data, std::size_t bytes, const Done& done)
             }
         }
         if (done) {
-            done(data + begin, at - begin);
+            done();
         }
     }
     Hash hash;
@@ -242,25 +241,11 @@ SpooledBatch Spool::open(std::size_t task, std::size_t batch) const {
     std::memcpy(result.m_losses.data(), at, header.samples * sizeof(double));
     result.m_payload = at + header.samples * sizeof(double);
     result.m_payloadBytes = header.payload;
-    {
-        const std::lock_guard lock(m_mutex);
-        if (m_whole.contains({task, batch})) {
-            return result; // looked at before
-        }
-    }
-    const auto giveBack = [](const std::byte* from, std::size_t n) {
-        const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-        const auto end = reinterpret_cast<std::uintptr_t>(from) + n;
-        const auto begin = reinterpret_cast<std::uintptr_t>(from) / page * page;
-        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-    };
     if (checksum(result.m_losses.data(), header.samples, result.m_payload, header.payload,
-                 giveBack) != header.checksum) {
+                 [&result] { result.release(); }) != header.checksum) {
         damaged();
     }
     result.release();
-    const std::lock_guard lock(m_mutex);
-    m_whole.emplace(task, batch);
     return result;
 }
 

@@ -8,10 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <mutex>
-#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace qkov::collect {
@@ -56,7 +53,6 @@ class Spool {
     /// @throws InputError (disk full)
     void write(std::size_t task, std::size_t batch, const std::vector<double>& losses,
                const Payload& payload);
-    /// Its checksum is looked at once.
     /// @throws InputError missing or damaged
     SpooledBatch open(std::size_t task, std::size_t batch) const;
     std::size_t written() const { return m_written; }
@@ -68,8 +64,6 @@ class Spool {
 
     std::filesystem::path m_folder;
     std::size_t m_written = 0;
-    mutable std::mutex m_mutex;
-    mutable std::set<std::pair<std::size_t, std::size_t>> m_whole; ///< task, batch: checksum known
     int m_lock = -1;
 };
 

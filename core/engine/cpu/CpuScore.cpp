@@ -3,6 +3,7 @@
 #include "base/Threads.h"
 #include "engine/cpu/CpuBackend.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace qkov::engine {
@@ -19,8 +20,9 @@ constexpr std::int64_t sumsBytes = std::int64_t(32) << 20;
 constexpr std::int64_t itemProducts = std::int64_t(1) << 27;
 
 bool inARow(std::span<const std::int32_t> samples) {
-    return samples.empty() ||
-           samples.back() - samples.front() == static_cast<std::int32_t>(samples.size()) - 1;
+    return std::adjacent_find(samples.begin(), samples.end(), [](std::int32_t a, std::int32_t b) {
+               return b != a + 1;
+           }) == samples.end();
 }
 
 std::int64_t sumsOf(const ScoreCall& call) {
